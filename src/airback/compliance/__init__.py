@@ -1,0 +1,1 @@
+"""Compliance: licences and what each allows."""

@@ -1,0 +1,1 @@
+"""Money, numbers, assets, effects, refusals and the ports: pure, standard library only."""

@@ -1,0 +1,59 @@
+"""Identifiers: time and randomness come in as arguments.
+
+An id is a 63-bit integer: milliseconds since 2024-01-01 UTC (41 bits), then 22 random bits that count
+upwards within one call. People see it as a prefix and 13 characters of Crockford base32. A client
+reference, which a far side keeps for ever, is 26 random base32 characters and derives from nothing.
+"""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Final
+
+EPOCH: Final = datetime(2024, 1, 1, tzinfo=UTC)
+_ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_VALUES: Final = {character: value for value, character in enumerate(_ALPHABET)} | {"O": 0, "I": 1, "L": 1}
+_RANDOM_BITS: Final = 22
+
+
+
+def new_ids(*, now: datetime, entropy: Callable[[int], bytes], count: int = 1) -> list[int]:
+    """`count` ascending ids, count ≤ 2**21. The first has random low bits, the rest follow it one by one."""
+    if not 0 <= count <= 1 << (_RANDOM_BITS - 1):
+        raise ValueError("count out of range")
+    milliseconds = int((now - EPOCH).total_seconds() * 1000)
+    start = int.from_bytes(entropy(4), "big") & ((1 << (_RANDOM_BITS - 1)) - 1)
+    first = (milliseconds << _RANDOM_BITS) | start
+    return list(range(first, first + count))
+
+
+def public(prefix: str, identifier: int) -> str:
+    """`public("ord", 5)` → `ord_0000000000005`."""
+    characters = []
+    for _ in range(13):
+        identifier, digit = divmod(identifier, 32)
+        characters.append(_ALPHABET[digit])
+    return f"{prefix}_{''.join(reversed(characters))}"
+
+
+def parse_public(prefix: str, text: str) -> int | None:
+    """The integer behind a public id with that prefix, or None when it is none."""
+    head, _, tail = text.strip().rpartition("_")
+    if head != prefix or len(tail) != 13:
+        return None
+    value = 0
+    for character in tail.upper():
+        digit = _VALUES.get(character)
+        if digit is None:
+            return None
+        value = value * 32 + digit
+    return value if value < 1 << 63 else None
+
+
+def new_reference(*, entropy: Callable[[int], bytes]) -> str:
+    """Twenty-six random base32 characters (130 bits): the client reference of one effect."""
+    value = int.from_bytes(entropy(17), "big") >> 6
+    characters = []
+    for _ in range(26):
+        value, digit = divmod(value, 32)
+        characters.append(_ALPHABET[digit])
+    return "".join(characters)

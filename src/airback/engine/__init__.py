@@ -1,0 +1,1 @@
+"""The engine: one writer per book, batch steps, and the senders of effects."""

@@ -1,0 +1,1 @@
+"""Evidence: events with salted leaf hashes, and receipts anyone can check."""

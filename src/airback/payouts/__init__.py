@@ -1,0 +1,1 @@
+"""Payouts: payments to sellers, apart from orders and many-to-many with them."""

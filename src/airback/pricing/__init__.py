@@ -1,0 +1,1 @@
+"""Pricing: dated rate cards and signed quotes that name their every component."""

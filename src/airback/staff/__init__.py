@@ -1,0 +1,1 @@
+"""Staff: people, roles, and decisions that need two of them."""

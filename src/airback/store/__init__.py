@@ -1,0 +1,1 @@
+"""PostgreSQL: migrations, named SQL and the Python that calls it."""

@@ -1,0 +1,1 @@
+"""Pages: the seller's on a phone, the operator's console."""
