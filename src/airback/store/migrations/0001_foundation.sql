@@ -153,12 +153,14 @@ CREATE TABLE work (
     PRIMARY KEY (book, order_id)
 ) WITH (fillfactor = 60);
 CREATE INDEX work_due ON work (book, lane, due_at);
+CREATE INDEX work_fair ON work (book, lane, seller, due_at);
 
--- What others append for the writer to fold in: cancellations, callbacks, decisions, new payees.
+-- What others append for the writer to fold in: cancellations, callbacks, decisions, new payees,
+-- withdrawn demands (`ref` is then the demand's id).
 CREATE TABLE inbox (
     book        integer NOT NULL,
     id          bigint GENERATED ALWAYS AS IDENTITY,
-    kind        text    NOT NULL CHECK (kind IN ('cancel', 'callback', 'decision', 'payee')),
+    kind        text    NOT NULL CHECK (kind IN ('cancel', 'callback', 'decision', 'payee', 'withdraw')),
     order_id    bigint,
     ref         text,
     body        jsonb   NOT NULL DEFAULT '{}',
