@@ -1,0 +1,1 @@
+"""Key providers: where the platform's keys live."""
