@@ -104,6 +104,7 @@ _TABLE: Final = (
     Refusal("sending_overdue", 503, "请求已过发送时限,未送出。", "The request was not sent before its deadline.", "系统会自动处理。", "It is dealt with by itself."),
     Refusal("reference_repeated", 409, "对方称该流水号已存在。", "The far side says the reference exists.", "系统会查询原结果。", "The first result is asked for."),
     Refusal("answer_lost", 503, "对方尚未答复。", "The far side's answer was lost.", "系统会继续查询。", "It is asked for."),
+    Refusal("answer_unproven", 503, "对方答复的签名无效,未予采信。", "The far side's answer does not bear its signature and was not believed.", "系统会继续查询。", "It is asked again."),
     Refusal("far_side_error", 503, "对方系统出错。", "The far side reported an error of its own.", "系统会继续查询。", "It is asked again."),
     Refusal("hold_unknown", 422, "对方没有该冻结记录。", "The far side does not know the reservation.", "请重新下单。", "Place a new order."),
     Refusal("float_insufficient", 503, "平台备付资金不足。", "The operator's float is too small.", "请联系运营者。", "Contact the operator."),
