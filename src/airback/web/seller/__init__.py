@@ -1,0 +1,1 @@
+"""Pages for sellers: choose, prove, see the price, agree, follow the money."""
