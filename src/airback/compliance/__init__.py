@@ -1,1 +1,1 @@
-"""Compliance: licences and what each allows."""
+"""Compliance: licences and the capabilities that depend on them."""

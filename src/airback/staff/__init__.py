@@ -1,1 +1,1 @@
-"""Staff: people, roles, and decisions that need two of them."""
+"""Staff: roles and what they may do, passwords, and what takes two people."""

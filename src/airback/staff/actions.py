@@ -1,0 +1,330 @@
+"""What takes two people: each action, who may propose it, who may approve it, and the form of its document.
+
+An action is named `source:subject:action`. Its `after` says what shall be; its `before` says what stood there when
+it was proposed. Between proposal and approval the world goes on, so the writer, before it executes an approved
+proposal, compares those keys of `before` that `compared` names with what stands now (`stale`). Keys outside
+`compared` are kept to be shown. A credit to a deposit compares nothing: an addition is right whatever stands there.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any, Final
+
+from airback.domain.effects import Kind, Result
+from airback.domain.money import MAX_FEN, yuan
+from airback.domain.refusals import Refused
+from airback.staff.roles import Permission
+
+MOST_TEXT: Final = 500
+
+
+class Form(StrEnum):
+    """How one value of a document is checked and shown."""
+
+    TEXT = "text"
+    FEN = "fen"
+    TIME = "time"
+    FLAG = "flag"
+    WORDS = "words"
+    RESULT = "result"
+    DOCUMENT = "document"
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One key of an action's document. `zh` and `en` are its label."""
+
+    key: str
+    form: Form
+    zh: str
+    en: str
+    optional: bool = False
+
+    def label(self, language: str) -> str:
+        """The label in `zh` or `en`."""
+        return self.zh if language.startswith("zh") else self.en
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One thing that takes two people."""
+
+    name: str
+    propose: Permission
+    approve: Permission
+    zh: str
+    en: str
+    before: tuple[Field, ...]
+    after: tuple[Field, ...]
+    compared: frozenset[str] = frozenset()
+    valid_for: timedelta = timedelta(hours=72)
+
+    def title(self, language: str) -> str:
+        """The title in `zh` or `en`."""
+        return self.zh if language.startswith("zh") else self.en
+
+    def check(self, after: Mapping[str, Any]) -> None:
+        """Raise `Refused` (`field_missing`, `field_invalid`, amounts) unless `after` has the action's form."""
+        known = {field.key for field in self.after}
+        for key in after:
+            if key not in known:
+                raise Refused("field_invalid", field=key)
+        for field in self.after:
+            value = after.get(field.key)
+            if value is None:
+                if not field.optional:
+                    raise Refused("field_missing", field=field.key)
+            else:
+                _check_value(field, value)
+
+    def stale(self, *, before: Mapping[str, Any], stands: Mapping[str, Any]) -> bool:
+        """Whether something this action compares is no longer what the proposer saw."""
+        return any(before.get(key) != stands.get(key) for key in self.compared)
+
+    def changes(
+        self, *, before: Mapping[str, Any], after: Mapping[str, Any], language: str
+    ) -> list["Change"]:
+        """What would change, one line per key, in the order of the form; keys of neither form come last."""
+        fields = {field.key: field for field in (*self.before, *self.after)}
+        keys = [*fields, *(key for key in sorted({*before, *after}) if key not in fields)]
+        lines = []
+        for key in keys:
+            if key not in before and key not in after:
+                continue
+            field = fields.get(key)
+            lines.append(
+                Change(
+                    key=key,
+                    label=field.label(language) if field else key,
+                    form=field.form if field else Form.TEXT,
+                    before=shown(before.get(key), form=field.form if field else Form.TEXT, language=language),
+                    after=shown(after.get(key), form=field.form if field else Form.TEXT, language=language),
+                    differs=key in after and before.get(key) != after.get(key),
+                )
+            )
+        return lines
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One line of a proposal as it is shown. `before` and `after` are plain text; None where there is nothing."""
+
+    key: str
+    label: str
+    form: Form
+    before: str | None
+    after: str | None
+    differs: bool
+
+
+_OUTLET: Final = Field("outlet", Form.TEXT, "渠道", "Outlet")
+_EFFECT: Final = Field("effect", Form.TEXT, "指令", "Effect")
+_ROUTING: Final = Field("routing", Form.FLAG, "收购", "Buying")
+_PAUSE_REASON: Final = Field("pause_reason", Form.TEXT, "对卖家说明的原因", "Reason shown to sellers")
+
+ACTIONS: Final = MappingProxyType(
+    {
+        action.name: action
+        for action in (
+            Action(
+                name="finance:deposit:credit",
+                propose=Permission.PROPOSE_DEPOSIT,
+                approve=Permission.APPROVE_DEPOSIT,
+                zh="渠道保证金入账",
+                en="Credit an outlet's deposit",
+                before=(_OUTLET, Field("balance_fen", Form.FEN, "提议时余额", "Balance when proposed")),
+                after=(_OUTLET, Field("amount_fen", Form.FEN, "入账金额", "Amount received")),
+            ),
+            Action(
+                name="pricing:rate_card:publish",
+                propose=Permission.PROPOSE_RATE_CARD,
+                approve=Permission.APPROVE_RATE_CARD,
+                zh="发布价格表",
+                en="Publish a rate card",
+                before=(
+                    Field("version", Form.TEXT, "现行版本", "Version in force"),
+                    Field("document", Form.DOCUMENT, "价格表", "Rate card"),
+                ),
+                after=(
+                    Field("effective_at", Form.TIME, "生效时间", "In force from"),
+                    Field("document", Form.DOCUMENT, "价格表", "Rate card"),
+                ),
+                compared=frozenset({"version"}),
+            ),
+            Action(
+                name="operations:effect:resolve",
+                propose=Permission.PROPOSE_EFFECT,
+                approve=Permission.APPROVE_EFFECT,
+                zh="认定指令结果",
+                en="Settle an unknown effect",
+                before=(
+                    _EFFECT,
+                    Field("kind", Form.TEXT, "类别", "Kind"),
+                    Field("far_side", Form.TEXT, "对方", "Far side"),
+                    Field("ref", Form.TEXT, "流水号", "Reference"),
+                    Field("result", Form.RESULT, "结果", "Result"),
+                    Field("amount_fen", Form.FEN, "金额", "Amount"),
+                ),
+                after=(
+                    _EFFECT,
+                    Field("result", Form.RESULT, "结果", "Result"),
+                    Field("amount_fen", Form.FEN, "实际金额", "Amount that moved", optional=True),
+                ),
+                compared=frozenset({"result"}),
+            ),
+            Action(
+                name="operations:book:pause",
+                propose=Permission.PROPOSE_PAUSE,
+                approve=Permission.APPROVE_PAUSE,
+                zh="暂停收购",
+                en="Pause buying",
+                before=(_ROUTING,),
+                after=(_ROUTING, _PAUSE_REASON),
+                compared=frozenset({"routing"}),
+                valid_for=timedelta(hours=24),
+            ),
+            Action(
+                name="operations:book:resume",
+                propose=Permission.PROPOSE_RESUME,
+                approve=Permission.APPROVE_RESUME,
+                zh="恢复收购",
+                en="Resume buying",
+                before=(
+                    _ROUTING,
+                    Field("pause_reason", Form.TEXT, "暂停原因", "Reason of the pause", optional=True),
+                ),
+                after=(_ROUTING,),
+                compared=frozenset({"routing"}),
+                valid_for=timedelta(hours=24),
+            ),
+            Action(
+                name="compliance:licence:record",
+                propose=Permission.PROPOSE_LICENCE,
+                approve=Permission.APPROVE_LICENCE,
+                zh="登记许可证",
+                en="Record a licence",
+                before=(
+                    Field("number", Form.TEXT, "编号", "Number"),
+                    Field("issuer", Form.TEXT, "发证机关", "Issuer"),
+                    Field("capabilities", Form.WORDS, "许可范围", "Capabilities"),
+                    Field("valid_from", Form.TIME, "有效期起", "Valid from"),
+                    Field("valid_until", Form.TIME, "有效期止", "Valid until"),
+                ),
+                after=(
+                    Field("number", Form.TEXT, "编号", "Number"),
+                    Field("issuer", Form.TEXT, "发证机关", "Issuer"),
+                    Field("capabilities", Form.WORDS, "许可范围", "Capabilities"),
+                    Field("valid_from", Form.TIME, "有效期起", "Valid from"),
+                    Field("valid_until", Form.TIME, "有效期止", "Valid until"),
+                ),
+                compared=frozenset({"issuer", "capabilities", "valid_from", "valid_until"}),
+            ),
+        )
+    }
+)
+
+#: Results that two people may give to an effect nobody could resolve.
+RESOLUTIONS: Final = (Result.SUCCEEDED, Result.FAILED)
+
+RESULT_NAMES: Final = MappingProxyType(
+    {
+        Result.JOURNALLED: ("已登记", "Journalled"),
+        Result.ACCEPTED: ("已受理", "Accepted"),
+        Result.PROCESSING: ("处理中", "Processing"),
+        Result.AWAITING_SELLER: ("待卖家", "Awaiting seller"),
+        Result.UNKNOWN: ("未知", "Unknown"),
+        Result.SUCCEEDED: ("成功", "Succeeded"),
+        Result.FAILED: ("失败", "Failed"),
+        Result.REVERSED: ("已冲正", "Reversed"),
+    }
+)
+
+KIND_NAMES: Final = MappingProxyType(
+    {
+        Kind.INSPECT: ("查询", "Inspect"),
+        Kind.HOLD: ("冻结", "Hold"),
+        Kind.TRANSFER: ("转移", "Transfer"),
+        Kind.REDEEM: ("充值卡核销", "Redeem"),
+        Kind.RELEASE: ("解冻", "Release"),
+        Kind.PAY: ("付款", "Pay"),
+        Kind.NOTIFY: ("通知", "Notify"),
+    }
+)
+
+_FLAGS: Final = {True: ("进行中", "on"), False: ("已暂停", "paused")}
+
+
+def shown(value: Any, *, form: Form, language: str) -> str | None:
+    """A document's value as plain text (never markup). None stays None; a value of another form is shown as it is."""
+    if value is None:
+        return None
+    second = 0 if language.startswith("zh") else 1
+    if form is Form.FEN and isinstance(value, int) and not isinstance(value, bool):
+        return f"¥{yuan(value)}"
+    if form is Form.FLAG and isinstance(value, bool):
+        return _FLAGS[value][second]
+    if form is Form.WORDS and isinstance(value, list):
+        return ", ".join(str(word) for word in value)
+    if form is Form.RESULT and isinstance(value, str) and value in RESULT_NAMES:
+        return RESULT_NAMES[Result(value)][second]
+    return value if isinstance(value, str) else str(value)
+
+
+def parse_time(text: str) -> datetime | None:
+    """An ISO 8601 time with its offset, as UTC; None for anything else."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return None if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def _check_value(field: Field, value: Any) -> None:
+    form = field.form
+    if form is Form.FEN:
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise Refused("amount_not_a_number", field=field.key)
+        if value <= 0:
+            raise Refused("amount_not_positive", field=field.key)
+        if value > MAX_FEN:
+            raise Refused("amount_above_limit", field=field.key)
+        return
+    if not _GOOD[form](value):
+        raise Refused("field_invalid", field=field.key)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and 0 < len(value.strip()) <= MOST_TEXT and "\x00" not in value
+
+
+def _is_time(value: Any) -> bool:
+    return isinstance(value, str) and parse_time(value) is not None
+
+
+def _is_flag(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def _are_words(value: Any) -> bool:
+    return isinstance(value, list) and len(value) > 0 and all(_is_text(word) for word in value)
+
+
+def _is_resolution(value: Any) -> bool:
+    return isinstance(value, str) and value in RESOLUTIONS
+
+
+def _is_document(value: Any) -> bool:
+    return isinstance(value, dict) and len(value) > 0
+
+
+_GOOD: Final[dict[Form, Callable[[Any], bool]]] = {
+    Form.TEXT: _is_text,
+    Form.TIME: _is_time,
+    Form.FLAG: _is_flag,
+    Form.WORDS: _are_words,
+    Form.RESULT: _is_resolution,
+    Form.DOCUMENT: _is_document,
+}
