@@ -21,11 +21,13 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from xml.sax.saxutils import escape
 
 ROOT = Path(__file__).resolve().parent.parent
 VENDOR = Path("src/airback/web/static/vendor")
 TEST_VENDOR = Path("tests/vendor")
 MANIFEST = VENDOR / "manifest.json"
+FONT_SETTINGS = TEST_VENDOR / "fonts.conf"
 FETCH_TIMEOUT_S = 900
 
 
@@ -132,7 +134,9 @@ def npm(*arguments: str, cwd: Path) -> None:
         check=False,
     )
     if result.returncode != 0:
-        raise AssetsMissing(f"npm {arguments[0]} ended with {result.returncode}:\n{result.stdout}{result.stderr}")
+        raise AssetsMissing(
+            f"npm {arguments[0]} ended with {result.returncode}:\n{result.stdout}{result.stderr}"
+        )
 
 
 def fetch() -> None:
@@ -158,6 +162,15 @@ def fetch() -> None:
     (ROOT / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
 
 
+def font_settings() -> str:
+    """Fontconfig's settings for the browser tests: our font and no other, so that pictures are alike everywhere."""
+    folder = escape(str(ROOT / VENDOR / "fonts"))
+    return (
+        '<?xml version="1.0"?>\n<!DOCTYPE fontconfig SYSTEM "fonts.dtd">\n'
+        f'<fontconfig>\n<dir>{folder}</dir>\n<cachedir prefix="xdg">fontconfig</cachedir>\n</fontconfig>\n'
+    )
+
+
 def lock() -> None:
     """Write `package-lock.json` anew: hashes, and no address of any kind."""
     with tempfile.TemporaryDirectory(prefix="airback-assets-") as folder:
@@ -175,17 +188,22 @@ def main() -> int:
     """Entry point; 0 when the files are in place."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--lock", action="store_true", help="write package-lock.json anew")
+    parser.add_argument("--quiet", action="store_true", help="say nothing when nothing is to be done")
     options = parser.parse_args()
     try:
         if options.lock:
             lock()
             print("package-lock.json is up to date")
-        elif in_place():
-            print("browser assets: in place")
+            return 0
+        if in_place():
+            if not options.quiet:
+                print("browser assets: in place", file=sys.stderr)
         else:
-            print("browser assets: fetching (about 65 MB, once)", flush=True)
+            print("browser assets: fetching (about 65 MB, once)", file=sys.stderr)
             fetch()
-            print(f"browser assets: {len(ASSETS)} files in {VENDOR} and {TEST_VENDOR}")
+            print(f"browser assets: {len(ASSETS)} files in {VENDOR} and {TEST_VENDOR}", file=sys.stderr)
+        # Holds this folder's own path, so it is written every time: the checkout may have been moved.
+        (ROOT / FONT_SETTINGS).write_text(font_settings())
     except (AssetsMissing, subprocess.TimeoutExpired) as problem:
         print(f"The browser assets could not be fetched.\n{problem}", file=sys.stderr)
         return 1
