@@ -56,6 +56,7 @@ PURPOSES: Final[dict[str, Algorithm]] = {
     "seller_index": Algorithm.HMAC_SHA_256,
     "client_key": Algorithm.HMAC_SHA_256,
     "session": Algorithm.HMAC_SHA_256,
+    "cookie": Algorithm.AES_256_GCM,
 }
 
 _KEY_BYTES: Final = 32
