@@ -1,0 +1,374 @@
+"""Accept orders: check their form, claim what is single, insert them. Any number at once; one status per ask.
+
+First everything that needs no database, then two short transactions: one claims the quotes and the cards, one makes
+the claims the orders' own and inserts orders, open work and the answer to the idempotency key. A process that dies
+between the two leaves claims without an order. The same request sent again takes them over, because a quote is bound
+to its seller and its claim remembers the order id it was given; anybody else's wait ends with the claim's expiry.
+See docs/decisions/0007-intake.md.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import asyncpg
+
+from airback.domain.ids import new_ids
+from airback.domain.ports.carrier import HoldKind
+from airback.domain.ports.keys import KeyProvider
+from airback.domain.ports.rail import RailCapabilities
+from airback.domain.refusals import Refused
+from airback.engine.inbox import seal_payee
+from airback.orders.intake import (
+    AGREEMENT,
+    FILES,
+    PEOPLE,
+    Draft,
+    OrderAsk,
+    card_fingerprints,
+    draft,
+    quote_fingerprint,
+    seller_id,
+)
+from airback.pricing.quotes import check_quote
+from airback.store import intake
+from airback.store.intake import Claim, NewOrder
+
+__all__ = ["AGREEMENT", "FILES", "MOST_ASKS", "PEOPLE", "Accepted", "OrderAsk", "submit"]
+
+MOST_ASKS: Final = 5000
+CLAIM_STANDS: Final = timedelta(minutes=10)
+#: From so many asks on, signatures are checked in a thread, so that the event loop goes on serving.
+_MANY: Final = 32
+#: What another request may have caused: perhaps the same request, whose answer is then the right one.
+_CONTESTED: Final = frozenset({"quote_used", "card_duplicate", "client_ref_used"})
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """An order that was accepted. `replayed`: it was accepted before, under the same idempotency key."""
+
+    order_id: int
+    replayed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Claimed:
+    """A draft with the order id it will have and everything claimed for it."""
+
+    row: int
+    draft: Draft
+    order_id: int
+    claims: tuple[Claim, ...]
+
+
+class _KeyTaken(Exception):
+    """Another request stored its answer under our idempotency key meanwhile."""
+
+
+async def submit(
+    pool: asyncpg.Pool,
+    *,
+    book: int,
+    client: str,
+    asks: Sequence[OrderAsk],
+    now: datetime,
+    entropy: Callable[[int], bytes],
+    keys: KeyProvider,
+    idempotency: tuple[str, bytes] | None,
+    rails: Mapping[str, RailCapabilities],
+    hold_kinds: Mapping[str, HoldKind],
+) -> list[Accepted | Refused]:
+    """One status per ask, in order; a bad one never sinks its neighbours.
+
+    `idempotency` is (the client's key, a hash of its whole request): the same pair gets the same answer for ever; a
+    request in which everything was refused does not use the key up. `rails` are those open to sellers now;
+    `hold_kinds` says how each connected carrier's balances are held. `row` of a refusal counts from 1.
+
+    Raises `Refused` `idempotency_key_reused` when the key stands for another request, `body_too_large` for more
+    than `MOST_ASKS` asks.
+    """
+    if len(asks) > MOST_ASKS:
+        raise Refused("body_too_large", field="orders")
+    if idempotency is not None:
+        async with pool.acquire() as conn:
+            replay = await _replay(conn, book=book, client=client, idempotency=idempotency)
+        if replay is not None:
+            return replay
+
+    def check() -> list[Draft | Refused]:
+        return _drafts(asks, book=book, client=client, rails=rails, hold_kinds=hold_kinds, keys=keys, now=now)
+
+    drafts = await asyncio.to_thread(check) if len(asks) >= _MANY else check()
+    answers: list[Accepted | Refused | None] = [d if isinstance(d, Refused) else None for d in drafts]
+    wanted = _first_of_each(drafts, answers, now=now, entropy=entropy, keys=keys)
+    if wanted:
+        async with pool.acquire() as conn:
+            async with conn.transaction():
+                claimed = await _claim(conn, wanted, answers, book=book, client=client, now=now)
+            try:
+                async with conn.transaction():
+                    await _insert(
+                        conn,
+                        claimed,
+                        answers,
+                        book=book,
+                        client=client,
+                        now=now,
+                        keys=keys,
+                        idempotency=idempotency,
+                    )
+            except _KeyTaken:
+                await intake.let_go(conn, book=book, claims=[c for one in claimed for c in one.claims])
+                replay = await _replay(conn, book=book, client=client, idempotency=idempotency)
+                if replay is not None:
+                    return replay
+                raise Refused("unavailable") from None
+            if idempotency is not None and any(
+                isinstance(a, Refused) and a.code in _CONTESTED for a in answers
+            ):
+                replay = await _replay(conn, book=book, client=client, idempotency=idempotency)
+                if replay is not None:
+                    return replay
+    return [
+        answer if answer is not None else Refused("internal", row=i + 1) for i, answer in enumerate(answers)
+    ]
+
+
+def _drafts(
+    asks: Sequence[OrderAsk],
+    *,
+    book: int,
+    client: str,
+    rails: Mapping[str, RailCapabilities],
+    hold_kinds: Mapping[str, HoldKind],
+    keys: KeyProvider,
+    now: datetime,
+) -> list[Draft | Refused]:
+    """Form, signature, binding and proof of every ask; nothing is read from the database."""
+    drafts: list[Draft | Refused] = []
+    for row, ask in enumerate(asks, start=1):
+        try:
+            terms = check_quote(ask.quote, keys=keys, now=now)
+            drafts.append(
+                draft(
+                    ask,
+                    terms=terms,
+                    book=book,
+                    client=client,
+                    rails=rails,
+                    hold_kinds=hold_kinds,
+                    keys=keys,
+                    now=now,
+                )
+            )
+        except Refused as refused:
+            drafts.append(Refused(refused.code, field=refused.field or "quote", row=row))
+    return drafts
+
+
+def _first_of_each(
+    drafts: Sequence[Draft | Refused],
+    answers: list[Accepted | Refused | None],
+    *,
+    now: datetime,
+    entropy: Callable[[int], bytes],
+    keys: KeyProvider,
+) -> list[_Claimed]:
+    """Within one batch the first of two equal quotes, cards or references stands; the later is refused."""
+    order_ids = iter(new_ids(now=now, entropy=entropy, count=len(drafts)))
+    seen: set[tuple[str, bytes]] = set()
+    refs: set[str] = set()
+    wanted: list[_Claimed] = []
+    for row, (one, order_id) in enumerate(zip(drafts, order_ids, strict=True), start=1):
+        if isinstance(one, Refused):
+            continue
+        claims = [Claim(intake.QUOTE, quote_fingerprint(one.terms.id), order_id)]
+        if one.card_code is not None:
+            claims += [
+                Claim(intake.CARD, fingerprint, order_id)
+                for fingerprint in card_fingerprints(card_code=one.card_code, keys=keys)
+            ]
+        twice = next((c.kind for c in claims if (c.kind, c.fingerprint) in seen), None)
+        if twice is not None:
+            answers[row - 1] = _contested(twice, row)
+        elif one.client_ref is not None and one.client_ref in refs:
+            answers[row - 1] = Refused("client_ref_used", field="client_ref", row=row)
+        else:
+            seen |= {(c.kind, c.fingerprint) for c in claims}
+            refs |= {one.client_ref} if one.client_ref is not None else set()
+            wanted.append(_Claimed(row, one, order_id, tuple(claims)))
+    return wanted
+
+
+async def _claim(
+    conn: asyncpg.Connection,
+    wanted: Sequence[_Claimed],
+    answers: list[Accepted | Refused | None],
+    *,
+    book: int,
+    client: str,
+    now: datetime,
+) -> list[_Claimed]:
+    """Claim quotes, then cards. Who does not get all it needs is refused and gives back what it got."""
+    refs = [w.draft.client_ref for w in wanted if w.draft.client_ref is not None]
+    taken = await intake.taken_refs(conn, book=book, client=client, refs=refs)
+    fresh: list[_Claimed] = []
+    for one in wanted:
+        if one.draft.client_ref in taken:
+            answers[one.row - 1] = Refused("client_ref_used", field="client_ref", row=one.row)
+        else:
+            fresh.append(one)
+    until = now + CLAIM_STANDS
+    quotes = await intake.claim_quotes(
+        conn, book=book, claims=_of_kind(intake.QUOTE, fresh), expires_at=until
+    )
+    ours: list[_Claimed] = []
+    for one in fresh:
+        order_id = quotes.get(quote_fingerprint(one.draft.terms.id))
+        if order_id is None:
+            answers[one.row - 1] = _contested(intake.QUOTE, one.row)
+        else:
+            claims = tuple(Claim(c.kind, c.fingerprint, order_id) for c in one.claims)
+            ours.append(_Claimed(one.row, one.draft, order_id, claims))
+    cards = await intake.claim_cards(
+        conn, book=book, claims=_of_kind(intake.CARD, ours), expires_at=until, now=now
+    )
+    complete: list[_Claimed] = []
+    given_back: list[Claim] = []
+    for one in ours:
+        if all(c.kind == intake.QUOTE or c.fingerprint in cards for c in one.claims):
+            complete.append(one)
+        else:
+            answers[one.row - 1] = _contested(intake.CARD, one.row)
+            given_back += one.claims
+    await intake.let_go(conn, book=book, claims=given_back)
+    return complete
+
+
+async def _insert(
+    conn: asyncpg.Connection,
+    claimed: Sequence[_Claimed],
+    answers: list[Accepted | Refused | None],
+    *,
+    book: int,
+    client: str,
+    now: datetime,
+    keys: KeyProvider,
+    idempotency: tuple[str, bytes] | None,
+) -> None:
+    """Insert the orders whose claims still stand, and the answer. Raises `_KeyTaken`; nothing is kept then."""
+    if not claimed:
+        return
+    locked = await intake.lock_claims(conn, book=book, claims=[c for one in claimed for c in one.claims])
+    standing: list[_Claimed] = []
+    given_back: list[Claim] = []
+    for one in claimed:
+        lost = next((c for c in one.claims if c not in locked), None)
+        if lost is None:
+            standing.append(one)
+        else:
+            answers[one.row - 1] = _contested(lost.kind, one.row)
+            given_back += one.claims
+    await intake.let_go(conn, book=book, claims=given_back)
+    if not standing:
+        return
+    await intake.own_claims(conn, book=book, claims=[c for one in standing for c in one.claims])
+    ids = {one.draft.seller_ref: 0 for one in standing}
+    for ref in ids:
+        ids[ref] = seller_id(client=client, seller_ref=ref, keys=keys)
+    sellers = await intake.sellers(conn, book=book, client=client, wanted=ids, at=now)
+    orders = [_new_order(one, seller=sellers[one.draft.seller_ref], keys=keys) for one in standing]
+    placed = await intake.place_orders(conn, book=book, client=client, orders=orders, at=now)
+    for one in standing:
+        if one.order_id in placed:
+            answers[one.row - 1] = Accepted(one.order_id)
+        else:
+            answers[one.row - 1] = Refused("client_ref_used", field="client_ref", row=one.row)
+    await intake.forget_claims(
+        conn, book=book, claims=[c for one in standing if one.order_id not in placed for c in one.claims]
+    )
+    if idempotency is not None and placed:
+        key, request_hash = idempotency
+        kept = await intake.keep_answer(
+            conn,
+            book=book,
+            client=client,
+            key=key,
+            request_hash=request_hash,
+            answer=[_stored(answer) for answer in answers],
+            at=now,
+        )
+        if not kept:
+            raise _KeyTaken
+
+
+def _new_order(one: _Claimed, *, seller: int, keys: KeyProvider) -> NewOrder:
+    terms, ask = one.draft.terms, one.draft
+    code = ask.card_code
+    return NewOrder(
+        id=one.order_id,
+        client_ref=ask.client_ref,
+        seller=seller,
+        lane=ask.lane,
+        product=terms.product,
+        carrier=terms.carrier,
+        number=ask.number,
+        card_number=ask.card_number,
+        card_code=None if code is None else seal_card_code(order_id=one.order_id, code=code, keys=keys),
+        face_fen=terms.face_fen,
+        net_fen=terms.net_fen,
+        quote=terms.document,
+        rail=terms.rail,
+        payee=seal_payee(order_id=one.order_id, account=ask.payee_account, name=ask.payee_name, keys=keys),
+        notify_number=ask.notify_number,
+        language=ask.language,
+        agreement=ask.agreement,
+        hold_kind=ask.hold_kind.value,
+    )
+
+
+def seal_card_code(*, order_id: int, code: str, keys: KeyProvider) -> bytes:
+    """A card's code, sealed for the column `orders.card_code` of that order."""
+    return keys.seal(purpose="card_code", plain=code.encode(), where=f"orders/card_code/{order_id}".encode())
+
+
+async def _replay(
+    conn: asyncpg.Connection, *, book: int, client: str, idempotency: tuple[str, bytes] | None
+) -> list[Accepted | Refused] | None:
+    """The stored answer, or None when the key is unused. Raises `Refused` when it stands for another request."""
+    if idempotency is None:
+        return None
+    key, request_hash = idempotency
+    stored = await intake.answer_of(conn, book=book, client=client, key=key)
+    if stored is None:
+        return None
+    if stored[0] != request_hash:
+        raise Refused("idempotency_key_reused", field="Idempotency-Key")
+    return [_told(row, document) for row, document in enumerate(stored[1], start=1)]
+
+
+def _stored(answer: Accepted | Refused | None) -> dict[str, Any]:
+    if isinstance(answer, Accepted):
+        return {"order": answer.order_id}
+    if answer is None:
+        return {"code": "internal", "field": None}
+    return {"code": answer.code, "field": answer.field}
+
+
+def _told(row: int, document: Mapping[str, Any]) -> Accepted | Refused:
+    if "order" in document:
+        return Accepted(document["order"], replayed=True)
+    return Refused(document["code"], field=document["field"], row=row)
+
+
+def _contested(kind: str, row: int) -> Refused:
+    if kind == intake.QUOTE:
+        return Refused("quote_used", field="quote", row=row)
+    return Refused("card_duplicate", field="card_code", row=row)
+
+
+def _of_kind(kind: str, claimed: Iterable[_Claimed]) -> list[Claim]:
+    return [claim for one in claimed for claim in one.claims if claim.kind == kind]
