@@ -11,10 +11,10 @@ from typing import Any
 import asyncpg
 
 from airback.domain.refusals import Refused
+from airback.engine.inbox import append_decision
 from airback.engine.sign_in import Guard
 from airback.staff import passwords
 from airback.staff.roles import Permission, Role, parse_roles, require
-from airback.store import proposals
 from airback.store import staff as store
 
 
@@ -160,4 +160,4 @@ async def _record(
         "proposed_at": now.isoformat(),
         "decided_by": by,
     }
-    await proposals.append_decision(conn, book=book, body=body, now=now)
+    await append_decision(conn, book=book, body=body, at=now)

@@ -19,6 +19,7 @@ from airback.compliance import licences
 from airback.domain import ids
 from airback.domain.canonical import canonical
 from airback.domain.refusals import Refused
+from airback.engine.inbox import append_decision
 from airback.pricing.cards import parse_card
 from airback.staff.actions import ACTIONS, Action, parse_time
 from airback.staff.proposals import DECISIONS, State
@@ -109,7 +110,7 @@ async def decide(
         )
         if decided is None:
             raise Refused("already_decided")
-        await proposals.append_decision(conn, book=book, body=inbox_body(decided), now=now)
+        await append_decision(conn, book=book, body=inbox_body(decided), at=now)
     return decided
 
 

@@ -121,9 +121,9 @@ class Change:
 
 
 _OUTLET: Final = Field("outlet", Form.TEXT, "渠道", "Outlet")
-_EFFECT: Final = Field("effect", Form.TEXT, "指令", "Effect")
+_EFFECT: Final = Field("effect", Form.TEXT, "指令流水号", "Effect's reference")
 _ROUTING: Final = Field("routing", Form.FLAG, "收购", "Buying")
-_PAUSE_REASON: Final = Field("pause_reason", Form.TEXT, "对卖家说明的原因", "Reason shown to sellers")
+_PAUSE_REASON: Final = Field("reason", Form.TEXT, "对卖家说明的原因", "Reason shown to sellers")
 
 ACTIONS: Final = MappingProxyType(
     {
@@ -137,6 +137,15 @@ ACTIONS: Final = MappingProxyType(
                 en="Credit an outlet's deposit",
                 before=(_OUTLET, Field("balance_fen", Form.FEN, "提议时余额", "Balance when proposed")),
                 after=(_OUTLET, Field("amount_fen", Form.FEN, "入账金额", "Amount received")),
+            ),
+            Action(
+                name="finance:float:credit",
+                propose=Permission.PROPOSE_DEPOSIT,
+                approve=Permission.APPROVE_DEPOSIT,
+                zh="自有备付资金入账",
+                en="Add to the operator's float",
+                before=(Field("balance_fen", Form.FEN, "提议时余额", "Balance when proposed"),),
+                after=(Field("amount_fen", Form.FEN, "入账金额", "Amount added"),),
             ),
             Action(
                 name="pricing:rate_card:publish",
@@ -164,7 +173,6 @@ ACTIONS: Final = MappingProxyType(
                     _EFFECT,
                     Field("kind", Form.TEXT, "类别", "Kind"),
                     Field("far_side", Form.TEXT, "对方", "Far side"),
-                    Field("ref", Form.TEXT, "流水号", "Reference"),
                     Field("result", Form.RESULT, "结果", "Result"),
                     Field("amount_fen", Form.FEN, "金额", "Amount"),
                 ),
@@ -194,7 +202,7 @@ ACTIONS: Final = MappingProxyType(
                 en="Resume buying",
                 before=(
                     _ROUTING,
-                    Field("pause_reason", Form.TEXT, "暂停原因", "Reason of the pause", optional=True),
+                    Field("reason", Form.TEXT, "暂停原因", "Reason of the pause", optional=True),
                 ),
                 after=(_ROUTING,),
                 compared=frozenset({"routing"}),

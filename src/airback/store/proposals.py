@@ -80,13 +80,6 @@ async def decide(
     return None if row is None else Proposal(**dict(row))
 
 
-async def append_decision(
-    conn: asyncpg.Connection, *, book: int, body: Mapping[str, Any], now: datetime
-) -> None:
-    """Hand a decision to the book's writer."""
-    await conn.execute(_SQL.append_decision, book, dict(body), now)
-
-
 async def open_proposals(
     conn: asyncpg.Connection, *, book: int, now: datetime, limit: int = 200
 ) -> list[Proposal]:

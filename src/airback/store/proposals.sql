@@ -15,10 +15,6 @@ WHERE book = $1 AND id = $2 AND decision IS NULL AND expires_at > $5 AND propose
 RETURNING id, action, subject, before, after, reason, proposed_by, proposed_at, expires_at,
           decision, decided_by, decided_at, decision_reason
 
--- name: append_decision
--- What the book's writer executes and logs.
-INSERT INTO inbox (book, kind, body, at) VALUES ($1, 'decision', $2, $3)
-
 -- name: open_proposals
 -- Undecided and not expired, those that expire first at the top.
 SELECT id, action, subject, before, after, reason, proposed_by, proposed_at, expires_at,
