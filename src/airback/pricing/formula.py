@@ -1,0 +1,188 @@
+"""The one formula of a price. Integers only, one rounding rule, every line shown.
+
+    list rate    = base + face                        points of face value, ppm
+    gross rate   = list rate
+                   − list rate × step × missing steps   remaining validity
+                   + list rate × tier                   region
+                   + list rate × promotion              a share below zero
+                   + list rate × competition
+                   brought between the least and the most rate
+    running total of each line = ⌊face × rate so far⌋
+    gross        = the running total under the gross rate
+    fee          = gross − ⌊face × (gross rate − fee rate)⌋, at least the least fee; then each further charge
+    rail cost    = ⌈what is left × rail rate⌉ + its fixed amount
+    net          = gross − fee − rail cost
+
+Shares are of the *list* rate, so their order changes nothing. **The seller's running total is rounded down at each
+line, in the operator's favour, by less than one fen**; a line's amount is the difference between two running
+totals, so the lines sum to the net without a remainder line, and a higher face never nets less within a band.
+"""
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta, timezone
+from typing import Any, Final
+
+from airback.domain.assets import airtime
+from airback.domain.money import PPM, share_floor
+from airback.domain.refusals import Refused
+from airback.pricing.cards import Factor, RateCard
+
+#: China has had one time zone and no summer time since 1992; a card's last day ends there.
+CHINA: Final = timezone(timedelta(hours=8))
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """Everything a price depends on. `at` is the moment that validity and dated factors are taken at."""
+
+    product: str
+    carrier: str
+    face_fen: int
+    expires_on: date | None
+    province: str | None
+    rail: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """A price and its lines. Each line: name, zh, en, rate_ppm, amount_fen (both signed), source."""
+
+    lines: tuple[dict[str, Any], ...]
+    rate_ppm: int
+    gross_fen: int
+    fee_fen: int
+    rail_cost_fen: int
+    net_fen: int
+
+
+def price(*, card: RateCard, terms: Terms) -> Price:
+    """Price of one asset by one card.
+
+    Raises Refused: `not_bought` (no base rate), `rail_unavailable` (no cost, or switched off),
+    `amount_below_minimum` (nothing would be left for the seller).
+    """
+    list_ppm = card.base.rates_ppm.get(airtime(terms.carrier, terms.product))
+    if list_ppm is None:
+        raise Refused("not_bought", field="carrier")
+    rail = card.rails.get(terms.rail)
+    if rail is None or not rail.factor.counts(terms.at):
+        raise Refused("rail_unavailable", field="rail")
+
+    lines = _Lines(terms.face_fen)
+    lines.add(card.base.factor, list_ppm)
+    if card.face.factor.counts(terms.at):
+        points = card.face.rate_ppm(terms.face_fen)
+        list_ppm += points
+        lines.add(card.face.factor, points)
+    _shares(card, terms, list_ppm, lines)
+    if card.bounds.factor.counts(terms.at):
+        bounded = min(max(lines.rate_ppm, card.bounds.least_ppm), card.bounds.most_ppm)
+        if bounded != lines.rate_ppm:
+            lines.add(card.bounds.factor, bounded - lines.rate_ppm)
+    gross_ppm, gross_fen = lines.rate_ppm, lines.total_fen
+
+    fee = card.fee
+    lines.add(fee.factor, -fee.rate_ppm, least_fen=fee.least_fen)
+    asset = airtime(terms.carrier, terms.product)
+    for charge in card.charges:
+        if charge.factor.counts(terms.at) and (charge.assets is None or asset in charge.assets):
+            lines.add(charge.factor, -charge.rate_ppm, fixed_fen=charge.fixed_fen)
+    payment_fen = lines.total_fen
+    # What is left × (1 − rate), rounded down, is what is left less the cost rounded up.
+    net_fen = share_floor(max(payment_fen, 0), PPM - rail.rate_ppm) - rail.fixed_fen
+    if net_fen < 1:
+        raise Refused("amount_below_minimum", field="face_fen")
+    lines.close(rail.factor, -rail.rate_ppm, net_fen)
+    return Price(
+        lines=tuple(lines.found),
+        rate_ppm=gross_ppm,
+        gross_fen=gross_fen,
+        fee_fen=gross_fen - payment_fen,
+        rail_cost_fen=payment_fen - net_fen,
+        net_fen=net_fen,
+    )
+
+
+def _shares(card: RateCard, terms: Terms, list_ppm: int, lines: "_Lines") -> None:
+    """The lines that are shares of the list rate; each share is rounded down."""
+    validity = card.validity
+    if validity.factor.counts(terms.at):
+        if terms.expires_on is not None:
+            days: int | None = (terms.expires_on - terms.at.astimezone(CHINA).date()).days
+            zh, en = "", ""
+        else:
+            days = validity.unstated_days[terms.product]
+            zh, en = "(未注明,按足期计)", " (not stated: taken as full)"
+            if days is not None:
+                zh, en = f"(未注明,按 {days} 天计)", f" (not stated: taken as {days} days)"
+        steps = 0 if days is None else validity.steps(days_left=days)
+        lines.add(validity.factor, list_ppm * -min(PPM, steps * validity.step_ppm) // PPM, zh, en)
+    region = card.region
+    if region.factor.counts(terms.at):
+        tier = None if terms.province is None else region.tier(terms.province)
+        if terms.province is None:
+            zh, en = "(未注明)", " (not stated)"
+        elif tier is None:
+            zh, en = "(不在价目表内)", " (not in the rate card)"
+        else:
+            zh, en = f"({tier} 级)", f" (tier {tier})"
+        share = 0 if tier is None else region.tiers_ppm[tier]
+        lines.add(region.factor, list_ppm * share // PPM, zh, en)
+    if card.promotion.factor.counts(terms.at):
+        share = card.promotion.carriers_ppm.get(terms.carrier, 0)
+        lines.add(card.promotion.factor, list_ppm * share // PPM)
+    if card.competition.factor.counts(terms.at):
+        lines.add(card.competition.factor, list_ppm * card.competition.rate_ppm // PPM)
+
+
+class _Lines:
+    """Lines as they are added, with the rate and the rounded running total so far."""
+
+    def __init__(self, face_fen: int) -> None:
+        self._face_fen = face_fen
+        self._less_fen = 0
+        # From the line with a least amount on, the total is the lower of two: the share's and the least amount's.
+        self._least: tuple[int, int] | None = None
+        self.rate_ppm = 0
+        self.total_fen = 0
+        self.found: list[dict[str, Any]] = []
+
+    def add(
+        self,
+        factor: Factor,
+        rate_ppm: int,
+        zh: str = "",
+        en: str = "",
+        *,
+        fixed_fen: int = 0,
+        least_fen: int = 0,
+    ) -> None:
+        """One line of `rate_ppm` of face less `fixed_fen`, or less `least_fen` when that takes more."""
+        if least_fen:
+            self._least = (self.rate_ppm, self._less_fen + least_fen)
+        elif self._least is not None:
+            self._least = (self._least[0] + rate_ppm, self._least[1] + fixed_fen)
+        self.rate_ppm += rate_ppm
+        self._less_fen += fixed_fen
+        total_fen = self._face_fen * self.rate_ppm // PPM - self._less_fen
+        if self._least is not None:
+            total_fen = min(total_fen, self._face_fen * self._least[0] // PPM - self._least[1])
+        self._append(factor, rate_ppm, total_fen, zh, en)
+
+    def close(self, factor: Factor, rate_ppm: int, net_fen: int) -> None:
+        """The last line, whose rate is a share of the payment and not of face."""
+        self._append(factor, rate_ppm, net_fen, "", "")
+
+    def _append(self, factor: Factor, rate_ppm: int, total_fen: int, zh: str, en: str) -> None:
+        self.found.append(
+            {
+                "name": factor.name,
+                "zh": factor.zh + zh,
+                "en": factor.en + en,
+                "rate_ppm": rate_ppm,
+                "amount_fen": total_fen - self.total_fen,
+                "source": factor.source,
+            }
+        )
+        self.total_fen = total_fen
