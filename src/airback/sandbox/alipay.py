@@ -7,8 +7,12 @@ real one's back ends do, and signs what it printed. Endpoints:
     GET  /sandbox/alipay               app id, public key, money, counts
     POST /sandbox/alipay/merchant      {"public_key": PEM, "notify_url": URL or null, "balance_fen": n}, each optional
     POST /sandbox/alipay/accounts      {"accounts": [{"identity", "name"}]}: accounts with a holder's name
-    POST /sandbox/alipay/faults        {"seed": n, "faults": [{"profile", "share_ppm", "times", "seconds", "sub_code",
-                                       "method"}]}: how to misbehave, replacing what was said before
+    GET  /sandbox/alipay/notification  ?out_biz_no=: the signed message about a transfer, as it would be posted now
+
+Faults (`POST /sandbox/faults`, far side `alipay`) strike the operations `transfer`, `query`, `log` and `notify`.
+`refusal` takes a sub_code; with `SYSTEM_ERROR` the transfer is executed all the same, which is what makes that
+answer a doubt. `duplicated` sends a notification twice; a transfer it leaves alone, for Alipay keeps its word about
+references.
 
 It differs from the real one where a sandbox has to: any account exists under the name it was first paid by (not
 those that begin with `unknown`), timestamps are checked for their form only, and nobody is charged.
@@ -17,22 +21,21 @@ those that begin with `unknown`), timestamps are checked for their form only, an
 import asyncio
 import json
 import logging
-import random
 import re
-import secrets
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlencode
 
-from pyreqwest.client import ClientBuilder
+from pyreqwest.client import Client, ClientBuilder
 from pyreqwest.exceptions import PyreqwestError
 
-from airback.domain.money import MoneyError, parse_yuan, yuan
+from airback.domain.money import PPM, MoneyError, parse_yuan, yuan
 from airback.sandbox.alipay_books import AlipayBooks, Transfer, Wish, milliseconds
 from airback.sandbox.alipay_keys import ensure_alipay_keys, joined, read_public_key, signature, stands
+from airback.sandbox.faults import Fault
+from airback.sandbox.wire import Counts, Frame, Plug, Reply, Request, Route, Unreadable
 
 #: The one merchant application of the sandbox.
 APP_ID: Final = "9021000100000001"
@@ -44,41 +47,13 @@ TRANSFER: Final = "alipay.fund.trans.uni.transfer"
 QUERY: Final = "alipay.fund.trans.common.query"
 LOG: Final = "alipay.data.bill.accountlog.query"
 
-#: How it can misbehave.
-PROFILES: Final = (
-    "answer_lost",  # executes, then closes the connection without a word
-    "late",  # executes, answers after `seconds`
-    "slow",  # waits `seconds`, then executes and answers
-    "refusal",  # executes nothing, answers `sub_code`
-    "system_error",  # executes, answers SYSTEM_ERROR all the same
-    "processing",  # answers DEALING, succeeds after `seconds`
-    "bad_signature",  # executes, the answer's signature does not stand
-    "duplicate_notification",  # notifies twice
-)
-
+_OPERATIONS: Final = {TRANSFER: "transfer", QUERY: "query", LOG: "log"}
+_REFUSED_BY_DEFAULT: Final = "PAYEE_ACCOUNT_STATUS_ERROR"
 _LEAST_FEN: Final = 10
 _NOTIFY_TRIES: Final = 3
+_JSON: Final = (("content-type", "application/json;charset=utf-8"),)
+_FORM: Final = (("content-type", "application/x-www-form-urlencoded;charset=utf-8"),)
 _LOGGER: Final = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """What goes back over HTTP. `lost` means: close the connection instead."""
-
-    status: int = 200
-    body: bytes = b""
-    content_type: str = "application/json;charset=utf-8"
-    lost: bool = False
-
-
-@dataclass(slots=True)
-class _Fault:
-    profile: str
-    share_ppm: int
-    times: int | None
-    seconds: float
-    sub_code: str
-    method: str
 
 
 class _Refused(Exception):
@@ -90,69 +65,85 @@ class _Refused(Exception):
 
 
 class SandboxAlipay:
-    """The far side itself, apart from HTTP. `now` is its clock (UTC). Close it when done."""
+    """The far side itself. Close it when done."""
 
-    def __init__(self, *, data_dir: Path, now: Callable[[], datetime]) -> None:
-        self._now = now
+    def __init__(self, frame: Frame) -> None:
+        self._frame = frame
+        data_dir = frame.folder.parent
         self._keys = ensure_alipay_keys(data_dir)
         self._merchant_key_file = data_dir / MERCHANT_KEY_FILE
-        self._books = AlipayBooks(data_dir / "sandbox" / "alipay.db")
-        self._faults: list[_Fault] = []
-        self._random = random.Random(0)
+        self._books = AlipayBooks(frame.folder / "alipay.db")
         self._tasks: set[asyncio.Task[None]] = set()
-        self._client = (
-            ClientBuilder().timeout(timedelta(seconds=10)).no_proxy().follow_redirects(False).build()
-        )
+        self._client: Client | None = None
 
-    async def close(self) -> None:
-        """Forget notifications that were not delivered and close the books."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._client.close()
+    async def run(self) -> None:
+        """Wait to be cancelled; then notifications that were not delivered are forgotten."""
+        try:
+            await asyncio.Event().wait()
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+            if self._client is not None:
+                await self._client.close()
+
+    def close(self) -> None:
+        """Close the books."""
         self._books.close()
 
-    def counts(self) -> dict[str, int]:
-        """`payments`, `paid_fen`, `duplicates` (successful payments beyond one for the same remark)."""
-        return self._books.counts(now=self._at())
-
-    async def answer(self, *, method: str, path: str, body: bytes) -> Reply | None:
-        """The reply to one HTTP request, or None for a path that is not Alipay's."""
-        if path == "/alipay/gateway.do":
-            return await self._gateway(body) if method == "POST" else Reply(status=405)
-        if path != "/sandbox/alipay" and not path.startswith("/sandbox/alipay/"):
-            return None
-        try:
-            return self._control(method, path.removeprefix("/sandbox/alipay").lstrip("/"), body)
-        except (ValueError, KeyError, TypeError, AttributeError, MoneyError):
-            return _document(400, {"error": "the body does not have the form this endpoint needs"})
+    def counts(self) -> Counts:
+        """Payments that succeeded; duplicates are those beyond one for the same remark."""
+        return Counts(**self._books.counts(now=self._at()))
 
     # -- told by people
 
-    def _control(self, method: str, what: str, body: bytes) -> Reply:
-        if method == "GET" and what == "":
-            return _document(200, self._standing())
-        if method != "POST" or what not in ("merchant", "accounts", "faults"):
-            return _document(404, {"error": "no such endpoint"})
-        told = json.loads(body)
-        if what == "accounts":
-            for account in told["accounts"]:
-                self._books.open_account(identity=str(account["identity"]), name=str(account["name"]))
-            return _document(200, {"accounts": len(told["accounts"])})
-        if what == "faults":
-            self.misbehave(told["faults"], seed=int(told.get("seed", 0)))
-            return _document(200, {"faults": len(self._faults)})
+    async def show(self, request: Request) -> Reply:
+        """`GET /sandbox/alipay`."""
+        del request
+        return Reply.json(200, self._standing())
+
+    async def merchant(self, request: Request) -> Reply:
+        """`POST /sandbox/alipay/merchant`."""
+        told = request.json()
+        if not isinstance(told, dict):
+            raise Unreadable("the body must be an object")
         if "public_key" in told:
-            read_public_key(told["public_key"].encode())
+            try:
+                read_public_key(str(told["public_key"]).encode())
+            except ValueError as error:
+                raise Unreadable("public_key must be an RSA public key in PEM") from error
             self._books.set("merchant_key", told["public_key"])
         if "notify_url" in told:
             url = told["notify_url"]
-            if url is not None and not re.match(r"https?://", url):
-                raise ValueError("notify_url")
+            if url is not None and not (isinstance(url, str) and re.match(r"https?://", url)):
+                raise Unreadable("notify_url must be an http(s) address or null")
             self._books.set("notify_url", url)
         if "balance_fen" in told:
-            self._books.set("balance_fen", str(int(told["balance_fen"])))
-        return _document(200, self._standing())
+            if type(told["balance_fen"]) is not int or told["balance_fen"] < 0:
+                raise Unreadable("balance_fen must be a whole number")
+            self._books.set("balance_fen", str(told["balance_fen"]))
+        return Reply.json(200, self._standing())
+
+    async def accounts(self, request: Request) -> Reply:
+        """`POST /sandbox/alipay/accounts`."""
+        told = request.json()
+        listed = told.get("accounts") if isinstance(told, dict) else None
+        if not isinstance(listed, list) or not all(
+            isinstance(account, dict)
+            and all(isinstance(account.get(name), str) and account[name] for name in ("identity", "name"))
+            for account in listed
+        ):
+            raise Unreadable("accounts must be a list of objects with identity and name")
+        for account in listed:
+            self._books.open_account(identity=account["identity"], name=account["name"])
+        return Reply.json(200, {"accounts": len(listed)})
+
+    async def show_notification(self, request: Request) -> Reply:
+        """`GET /sandbox/alipay/notification?out_biz_no=`."""
+        body = self.notification(request.first("out_biz_no") or "")
+        if body is None:
+            return Reply.json(404, {"code": "NOT_FOUND", "message": "no such transfer"})
+        return Reply(200, body, headers=_FORM)
 
     def _standing(self) -> dict[str, Any]:
         return {
@@ -160,79 +151,46 @@ class SandboxAlipay:
             "public_key": self._keys.public_pem.decode(),
             "notify_url": self._books.setting("notify_url"),
             "balance_fen": self._books.balance_fen,
-            **self.counts(),
+            **self._books.counts(now=self._at()),
         }
-
-    def misbehave(self, faults: list[dict[str, Any]], *, seed: int = 0) -> None:
-        """Misbehave from now on; an empty list ends it. Raises ValueError for an unknown profile.
-
-        Each fault strikes `share_ppm` of the requests of `method` (by default transfers), at most `times` times.
-        """
-        fresh = [
-            _Fault(
-                profile=str(fault["profile"]),
-                share_ppm=int(fault.get("share_ppm", 1_000_000)),
-                times=None if fault.get("times") is None else int(fault["times"]),
-                seconds=float(fault.get("seconds", 1)),
-                sub_code=str(fault.get("sub_code", "PAYEE_ACCOUNT_STATUS_ERROR")),
-                method=str(fault.get("method", TRANSFER)),
-            )
-            for fault in faults
-        ]
-        if any(fault.profile not in PROFILES for fault in fresh):
-            raise ValueError("unknown profile")
-        self._faults = fresh
-        self._random = random.Random(seed)
-
-    def _strike(self, method: str) -> dict[str, _Fault]:
-        """The faults that strike this request, by profile."""
-        struck: dict[str, _Fault] = {}
-        for fault in self._faults:
-            if (
-                fault.method != method
-                or fault.times == 0
-                or self._random.randrange(1_000_000) >= fault.share_ppm
-            ):
-                continue
-            if fault.times is not None:
-                fault.times -= 1
-            struck.setdefault(fault.profile, fault)
-        return struck
 
     # -- the gateway
 
-    async def _gateway(self, body: bytes) -> Reply:
+    async def gateway(self, request: Request) -> Reply:
+        """`POST /alipay/gateway.do`."""
         try:
-            fields = dict(parse_qsl(body.decode("utf-8"), keep_blank_values=True, errors="strict"))
+            fields = dict(parse_qsl(request.body.decode("utf-8"), keep_blank_values=True, errors="strict"))
         except ValueError:
             return self._printed("error_response", _refusal("40002", "isv.invalid-encoding"))
         method = fields.get("method", "")
-        known = method in (TRANSFER, QUERY, LOG)
-        node = f"{method.replace('.', '_')}_response" if known else "error_response"
-        struck = self._strike(method)
-        if "slow" in struck:
-            await asyncio.sleep(struck["slow"].seconds)
+        node = f"{method.replace('.', '_')}_response" if method in _OPERATIONS else "error_response"
+        fault: Fault | None = None
         try:
-            content = self._admit(fields, known=known)
-            said = self._execute(method, content, struck)
+            content = self._admit(fields)
+            wish = _wish(content) if method == TRANSFER else None
+            # A transfer's draw follows from payee and amount, so that a seed means the same in every run.
+            key = "" if wish is None else f"{wish.identity}/{wish.amount_fen}"
+            fault = await request.begin("alipay", _OPERATIONS[method], key=key)
+            if fault is not None and fault.kind == "refusal" and fault.code != "SYSTEM_ERROR":
+                raise _Refused("40004", fault.code or _REFUSED_BY_DEFAULT)
+            if wish is not None:
+                said = self._transfer(wish, fault)
+            else:
+                said = self._query(content) if method == QUERY else self._log(content)
+            if fault is not None and fault.kind == "refusal":
+                raise _Refused("40004", "SYSTEM_ERROR")
         except _Refused as refused:
             said = _refusal(refused.code, refused.sub_code, refused.sub_msg)
-        if "late" in struck:
-            await asyncio.sleep(struck["late"].seconds)
-        if "answer_lost" in struck:
-            return Reply(lost=True)
-        if "system_error" in struck:
-            said = _refusal("40004", "SYSTEM_ERROR")
-        return self._printed(node, said, spoilt="bad_signature" in struck)
+        return self._printed(node, said, spoilt=fault is not None and fault.kind == "bad_signature")
 
-    def _admit(self, fields: Mapping[str, str], *, known: bool) -> dict[str, Any]:
+    def _admit(self, fields: Mapping[str, str]) -> dict[str, Any]:
         """The business content of a request that is in order. Raises _Refused."""
         for name in ("app_id", "method", "charset", "sign_type", "sign", "timestamp", "version"):
             if not fields.get(name):
                 raise _Refused("40001", f"isv.missing-{name.replace('_', '-')}")
         if fields["app_id"] != APP_ID:
             raise _Refused("40002", "isv.invalid-app-id")
-        if not known:
+        if fields["method"] not in _OPERATIONS:
             raise _Refused("40002", "isv.invalid-method")
         if fields["sign_type"] != "RSA2":
             raise _Refused("40002", "isv.invalid-signature-type")
@@ -260,28 +218,19 @@ class SandboxAlipay:
             return registered.encode()
         return self._merchant_key_file.read_bytes() if self._merchant_key_file.exists() else None
 
-    def _execute(self, method: str, content: dict[str, Any], struck: Mapping[str, _Fault]) -> dict[str, Any]:
-        if method == TRANSFER:
-            return self._transfer(content, struck)
-        if method == QUERY:
-            return self._query(content)
-        return self._log(content)
-
-    def _transfer(self, content: dict[str, Any], struck: Mapping[str, _Fault]) -> dict[str, Any]:
-        wish = _wish(content)
-        if "refusal" in struck:
-            raise _Refused("40004", struck["refusal"].sub_code)
-        processing = struck.get("processing")
-        settles_after_ms = 0 if processing is None else max(1, int(processing.seconds * 1000))
+    def _transfer(self, wish: Wish, fault: Fault | None) -> dict[str, Any]:
+        settles_after_ms = max(1, fault.delay_ms) if fault is not None and fault.kind == "processing" else 0
+        amount_fen = wish.amount_fen
+        if fault is not None and fault.kind == "wrong_amount":
+            amount_fen = max(1, amount_fen * fault.amount_ppm // PPM)
         new = self._books.find(wish.out_biz_no, now=self._at()) is None
-        transfer, refusal = self._books.transfer(wish, now=self._at(), settles_after_ms=settles_after_ms)
+        transfer, refusal = self._books.transfer(
+            wish, amount_fen=amount_fen, now=self._at(), settles_after_ms=settles_after_ms
+        )
         if transfer is None:
             raise _Refused("40004", refusal or "SYSTEM_ERROR")
         if new and self._books.setting("notify_url") is not None:
-            times = 2 if "duplicate_notification" in struck else 1
-            task = asyncio.get_running_loop().create_task(
-                self._notify(transfer.out_biz_no, after_s=settles_after_ms / 1000, times=times)
-            )
+            task = asyncio.ensure_future(self._notify(transfer.out_biz_no, after_s=settles_after_ms / 1000))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         said = {
@@ -338,7 +287,7 @@ class SandboxAlipay:
     def _printed(self, node: str, said: Mapping[str, Any], *, spoilt: bool = False) -> Reply:
         text = json.dumps(said, ensure_ascii=False, separators=(",", ":")).replace("/", "\\/")
         sign = signature(text + (" " if spoilt else ""), self._keys.private)
-        return Reply(body=f'{{"{node}":{text},"sign":"{sign}"}}'.encode())
+        return Reply(200, f'{{"{node}":{text},"sign":"{sign}"}}'.encode(), headers=_JSON)
 
     # -- what it says unasked
 
@@ -355,7 +304,7 @@ class SandboxAlipay:
             "action_type": "FINISH",
         }
         fields = {
-            "notify_id": secrets.token_hex(16),
+            "notify_id": self._frame.entropy(16).hex(),
             "utc_timestamp": str(self._at()),
             "msg_method": "alipay.fund.trans.order.changed",
             "app_id": APP_ID,
@@ -367,28 +316,55 @@ class SandboxAlipay:
         fields["sign"] = signature(joined(fields.items(), but=("sign", "sign_type")), self._keys.private)
         return urlencode(fields).encode("ascii")
 
-    async def _notify(self, out_biz_no: str, *, after_s: float, times: int) -> None:
+    async def _notify(self, out_biz_no: str, *, after_s: float) -> None:
         await asyncio.sleep(after_s + 0.001 if after_s else 0)
+        fault = self._frame.faults.draw("alipay", "notify")
+        kind = None if fault is None else fault.kind
         url, body = self._books.setting("notify_url"), self.notification(out_biz_no)
-        if url is None or body is None:
+        if url is None or body is None or kind in ("answer_lost", "outage"):
             return
-        for _ in range(times):
+        if fault is not None and kind in ("late", "slow"):
+            await asyncio.sleep(fault.delay_ms / 1000)
+        if kind == "bad_signature":
+            body += b"&version=1.2"
+        for _ in range(2 if kind == "duplicated" else 1):
             for attempt in range(_NOTIFY_TRIES):
                 if await self._deliver(url, body):
                     break
                 await asyncio.sleep(0.5 * 2**attempt)
 
     async def _deliver(self, url: str, body: bytes) -> bool:
-        headers = {"content-type": "application/x-www-form-urlencoded;charset=utf-8"}
+        if self._client is None:
+            self._client = (
+                ClientBuilder().timeout(timedelta(seconds=10)).no_proxy().follow_redirects(False).build()
+            )
         try:
-            response = await self._client.post(url).headers(headers).body_bytes(body).build().send()
+            response = await self._client.post(url).headers(dict(_FORM)).body_bytes(body).build().send()
             return bytes(await response.bytes()).strip() == b"success"
         except (PyreqwestError, ValueError) as error:
             _LOGGER.info("notification not delivered: %s", type(error).__name__)
             return False
 
     def _at(self) -> int:
-        return int(self._now().timestamp() * 1000)
+        return int(self._frame.now().timestamp() * 1000)
+
+
+def plug(frame: Frame) -> Plug:
+    """Alipay as a far side of the sandbox's server."""
+    alipay = SandboxAlipay(frame)
+    return Plug(
+        name="alipay",
+        routes=[
+            Route("POST", "/alipay/gateway.do", alipay.gateway),
+            Route("GET", "/sandbox/alipay", alipay.show, counted=False),
+            Route("POST", "/sandbox/alipay/merchant", alipay.merchant, counted=False),
+            Route("POST", "/sandbox/alipay/accounts", alipay.accounts, counted=False),
+            Route("GET", "/sandbox/alipay/notification", alipay.show_notification, counted=False),
+        ],
+        counts=alipay.counts,
+        run=alipay.run,
+        close=alipay.close,
+    )
 
 
 def _order(transfer: Transfer) -> dict[str, str]:
@@ -434,7 +410,3 @@ def _wish(content: dict[str, Any]) -> Wish:
 def _refusal(code: str, sub_code: str, sub_msg: str = "") -> dict[str, str]:
     words = {"40001": "Missing Required Arguments", "40002": "Invalid Arguments", "40004": "Business Failed"}
     return {"code": code, "msg": words[code], "sub_code": sub_code, "sub_msg": sub_msg or sub_code}
-
-
-def _document(status: int, value: Mapping[str, Any]) -> Reply:
-    return Reply(status=status, body=json.dumps(value, ensure_ascii=False).encode())

@@ -5,13 +5,13 @@ sandbox's restart. Times are milliseconds since 1970 UTC.
 """
 
 import hashlib
-import sqlite3
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, Final
 
 from airback.domain.canonical import canonical
+from airback.sandbox.sqlite import connect
 
 CHINA: Final = timezone(timedelta(hours=8))
 OPENING_BALANCE_FEN: Final = 1_000_000_000_00
@@ -84,11 +84,8 @@ class AlipayBooks:
     """The books in one file; one process has them open."""
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        self._db.execute("PRAGMA journal_mode = WAL")
-        self._db.execute("PRAGMA synchronous = NORMAL")
-        self._db.executescript(_SCHEMA)
+        self._db = connect(path, _SCHEMA)
+        self._db.isolation_level = None
 
     def close(self) -> None:
         """Close the file."""
@@ -115,11 +112,14 @@ class AlipayBooks:
         """Register an account, or give it another holder's name."""
         self._db.execute("INSERT OR REPLACE INTO accounts VALUES (?, ?)", (identity, name))
 
-    def transfer(self, wish: Wish, *, now: int, settles_after_ms: int) -> tuple[Transfer | None, str | None]:
+    def transfer(
+        self, wish: Wish, *, amount_fen: int, now: int, settles_after_ms: int
+    ) -> tuple[Transfer | None, str | None]:
         """Pay, once per reference: (transfer, None), or (None, sub-code of the refusal).
 
         An account is registered under the name it is first paid by, unless it was opened before; one whose
-        identity begins with `unknown` does not exist unless it was opened. A refusal leaves no trace.
+        identity begins with `unknown` does not exist unless it was opened. A refusal leaves no trace. `amount_fen`
+        is what really moves.
         """
         terms = hashlib.sha256(canonical(wish.terms)).digest()
         self.settle(now=now)
@@ -135,7 +135,7 @@ class AlipayBooks:
             return None, "PAYEE_NOT_EXIST"
         if holder is not None and holder[0] != wish.name:
             return None, "PAYEE_USER_INFO_ERROR"
-        left = self.balance_fen - wish.amount_fen
+        left = self.balance_fen - amount_fen
         if left < 0:
             return None, "PAYER_BALANCE_NOT_ENOUGH"
         status = "DEALING" if settles_after_ms > 0 else "SUCCESS"
@@ -151,7 +151,7 @@ class AlipayBooks:
                     wish.out_biz_no,
                     terms,
                     wish.identity,
-                    wish.amount_fen,
+                    amount_fen,
                     wish.title,
                     wish.remark,
                     status,

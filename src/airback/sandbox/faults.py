@@ -10,6 +10,7 @@
 | `wrong_amount` | `amount_ppm` of the amount asked for is executed, and the answer says so |
 | `processing` | it is accepted, and executed `delay_ms` later |
 | `duplicated` | it is executed twice |
+| `bad_signature` | it is executed, the answer's signature does not stand (where answers are signed) |
 """
 
 import asyncio
@@ -30,6 +31,7 @@ KINDS: Final = (
     "wrong_amount",
     "processing",
     "duplicated",
+    "bad_signature",
 )
 _PPM: Final = 1_000_000
 _MOST_DELAY_MS: Final = 600_000

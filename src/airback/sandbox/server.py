@@ -21,7 +21,7 @@ from urllib.parse import parse_qsl, unquote
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from airback.sandbox import faults, messages, tokens
+from airback.sandbox import alipay, faults, messages, sms, tokens
 from airback.sandbox.faults import Faults
 from airback.sandbox.messages import MessageBook
 from airback.sandbox.wire import (
@@ -74,7 +74,7 @@ def build(
 
 def far_sides(frame: Frame) -> list[Plug]:
     """Every far side of the sandbox. A new one is added here."""
-    return []
+    return [alipay.plug(frame), sms.plug(frame)]
 
 
 class Sandbox:
