@@ -110,6 +110,7 @@ CREATE TABLE orders (
     face_fen    bigint  NOT NULL CHECK (face_fen > 0),
     net_fen     bigint  NOT NULL CHECK (net_fen > 0),     -- what the seller nets by the quote in force
     quote       jsonb   NOT NULL,                         -- the signed quote in force
+    first_quote jsonb,                                    -- the one the seller accepted, when another took its place
     rail        text    NOT NULL,
     payee       bytea   NOT NULL,                         -- {account, name}, sealed
     notify_number text,

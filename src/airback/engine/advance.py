@@ -1,0 +1,146 @@
+"""advance: fold answers, letters and due work, in order, into a batch's decisions. Pure: the batch is all it knows.
+
+Answers and letters go first, in the order they came; then each order takes as many steps as need nobody outside, so
+steps that call nothing share one transaction.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import timedelta
+from types import MappingProxyType
+from typing import Final
+
+from airback.domain.effects import FINAL as FINAL_RESULTS
+from airback.domain.effects import Kind, Outcome, Resend, Result
+from airback.engine.batch import Batch
+from airback.engine.cancel import cancel_asked, cancelling, release_answered
+from airback.engine.close import close
+from airback.engine.credit import credit
+from airback.engine.decide import decided, payee_given
+from airback.engine.deliver import deliver, delivery_answered, route
+from airback.engine.hold import hold, hold_answered
+from airback.engine.pay import paid_answered, plan_payouts
+from airback.engine.records import Answer, Letter, OpenEffect, Order
+from airback.engine.screen import screen
+from airback.engine.verify import inspected, verify
+from airback.orders.states import FINAL, State
+
+#: The verb of each state that the engine itself takes further.
+VERBS: Final[Mapping[State, Callable[[Batch, Order], None]]] = MappingProxyType(
+    {
+        State.SUBMITTED: screen,
+        State.SCREENED: verify,
+        State.VERIFIED: hold,
+        State.HELD: route,
+        State.ROUTED: deliver,
+        State.DELIVERED: credit,
+        State.CREDITED: close,
+        State.CANCELLING: cancelling,
+    }
+)
+
+
+def advance(
+    batch: Batch, *, answers: Sequence[Answer], letters: Iterable[Letter], due: Iterable[int]
+) -> None:
+    """Decide the whole batch: every answer, every letter, every due order, then payouts of what was credited."""
+    touched: dict[int, None] = {}
+    for answer in answers:
+        for order_id in _fold_answer(batch, answer):
+            touched[order_id] = None
+    for letter in letters:
+        batch.letters.append(letter.id)
+        if letter.kind == "cancel" and letter.order_id in batch.orders:
+            cancel_asked(batch, batch.orders[letter.order_id])
+            touched[letter.order_id] = None
+        elif letter.kind == "payee" and letter.order_id in batch.orders:
+            payee_given(batch, batch.orders[letter.order_id], letter)
+            touched[letter.order_id] = None
+        elif letter.kind == "decision":
+            for answer in decided(batch, letter):
+                for order_id in _fold_answer(batch, answer):
+                    touched[order_id] = None
+        elif letter.kind == "withdraw" and letter.ref is not None:
+            batch.withdrawn.append(int(letter.ref))
+    for order_id in due:
+        touched[order_id] = None
+    for order_id in touched:
+        order = batch.orders.get(order_id)
+        if order is not None:
+            _step(batch, order)
+    plan_payouts(batch)
+
+
+def _step(batch: Batch, order: Order) -> None:
+    if order.state in (State.AWAITING_SELLER, State.IN_REVIEW):
+        _overdue(batch, order)
+        return
+    while order.state not in FINAL:
+        before = order.state
+        VERBS[before](batch, order)
+        if order.state is before:
+            return
+
+
+def _overdue(batch: Batch, order: Order) -> None:
+    """A wait for a person has run out: the seller's becomes ours, ours is shown again."""
+    if order.due_at is not None and order.due_at > batch.now:
+        return
+    if order.state is State.AWAITING_SELLER:
+        batch.alarm("seller_silent", str(order.id))
+        batch.move(order, State.IN_REVIEW, code=order.code)
+    batch.wait(order, batch.policy.review_within)
+
+
+def _fold_answer(batch: Batch, answer: Answer) -> list[int]:
+    """Fold one far side's word; the orders it concerns."""
+    effect, outcome = answer.effect, answer.outcome
+    if effect.result in FINAL_RESULTS:
+        return []
+    if answer.asked and outcome.result is Result.FAILED and outcome.code == "not_found":
+        capabilities = batch.policy.capabilities_of(effect.far_side)
+        grace = timedelta(seconds=capabilities.not_found_final_after_s if capabilities else 0)
+        if batch.now < effect.sent_at + grace:
+            batch.ask_later(effect)
+            return []
+        if capabilities and capabilities.resend is Resend.SAME_REFERENCE and batch.now < effect.send_by:
+            effect.asking = True
+            batch.resend.append(effect)
+            return []
+    if effect.kind is Kind.NOTIFY and outcome.result not in FINAL_RESULTS:
+        # Nothing depends on a message and no messenger can be asked: its doubt ends here.
+        outcome = Outcome(Result.FAILED, code="answer_lost", exchanges=outcome.exchanges)
+    elif answer.asked and outcome.result is effect.result:
+        batch.ask_later(effect)
+        _too_long(batch, effect)
+        return []
+    if not batch.settle(effect, outcome) or effect.kind is Kind.NOTIFY:
+        return []
+    _too_long(batch, effect)
+    return _deal(batch, effect, outcome)
+
+
+def _deal(batch: Batch, effect: OpenEffect, outcome: Outcome) -> list[int]:
+    if effect.payout_id is not None:
+        payout = batch.payouts[effect.payout_id]
+        paid_answered(batch, payout, effect, outcome)
+        return list(payout.orders)
+    order = batch.orders.get(effect.order_id or 0)
+    if order is None:
+        return []
+    if effect.kind is Kind.INSPECT:
+        inspected(batch, order, outcome)
+    elif effect.kind is Kind.HOLD:
+        hold_answered(batch, order, effect, outcome)
+    elif effect.kind in (Kind.TRANSFER, Kind.REDEEM):
+        delivery_answered(batch, order, effect, outcome)
+    elif effect.kind is Kind.RELEASE:
+        release_answered(batch, order, effect, outcome)
+    if order.state not in FINAL and order.due_at is not None and order.due_at > batch.now and order.attempts:
+        return []  # it waits before it tries again
+    return [order.id]
+
+
+def _too_long(batch: Batch, effect: OpenEffect) -> None:
+    """What stays unknown for long becomes a person's work; the asking goes on."""
+    if effect.result not in FINAL_RESULTS and batch.now > effect.sent_at + batch.policy.unknown_to_people:
+        batch.alarm("effect_unresolved", effect.ref, far_side=effect.far_side, effect=str(effect.kind))

@@ -1,0 +1,111 @@
+-- Reads of a batch: one query per table, whatever its size.
+
+-- name: due_people
+-- Open work of people that is due, oldest first.
+SELECT order_id, seller FROM work
+WHERE book = $1 AND lane = 0 AND due_at <= $2
+ORDER BY due_at LIMIT $3
+
+-- name: due_files
+-- Open work of files that is due: a share of each seller's, sellers in turn from $3 on.
+WITH RECURSIVE sellers AS (
+    (SELECT seller, 1 AS n FROM work WHERE book = $1 AND lane = 1 AND seller > $3 ORDER BY seller LIMIT 1)
+    UNION ALL
+    (SELECT next.seller, sellers.n + 1 FROM sellers
+     CROSS JOIN LATERAL (SELECT w.seller FROM work w
+                         WHERE w.book = $1 AND w.lane = 1 AND w.seller > sellers.seller
+                         ORDER BY w.seller LIMIT 1) next
+     WHERE sellers.n < $4)
+)
+SELECT due.order_id, sellers.seller
+FROM sellers CROSS JOIN LATERAL (
+    SELECT w.order_id, w.due_at FROM work w
+    WHERE w.book = $1 AND w.lane = 1 AND w.seller = sellers.seller AND w.due_at <= $2
+    ORDER BY w.due_at LIMIT $5) due
+ORDER BY sellers.n, due.due_at
+
+-- name: letters
+-- The oldest inbox rows.
+SELECT id, kind, order_id, ref, body, at FROM inbox WHERE book = $1 ORDER BY id LIMIT $2
+
+-- name: orders
+-- Orders by id, as the verbs need them.
+SELECT id, client, seller, lane, product, carrier, number, card_number, card_code, face_fen, net_fen, quote, first_quote, rail,
+       payee, notify_number, language, agreement, state, resume, code, hold_kind, hold_ref, hold_far_ref, held_fen,
+       delivered_fen, credited_fen, paid_fen, attempts, cancel, submitted_at, delivered_at, final_at, closed_at
+FROM orders WHERE book = $1 AND id = ANY($2::bigint[])
+
+-- name: orders_of_payouts
+-- Every order that some payout pays.
+SELECT DISTINCT order_id FROM payout_orders WHERE book = $1 AND payout_id = ANY($2::bigint[])
+
+-- name: fills
+-- Fills of orders, oldest first.
+SELECT id, order_id, demand_id, outlet, number, face_fen, price_ppm, pays_fen, state, delivered_fen
+FROM fills WHERE book = $1 AND order_id = ANY($2::bigint[]) ORDER BY id
+
+-- name: payouts
+-- Payouts that pay any of the orders, with every order each of them pays.
+SELECT p.id, p.seller, p.rail, p.amount_fen, p.payee, p.state, p.code, p.far_ref, p.created_at,
+       array_agg(o.order_id ORDER BY o.order_id) AS order_ids,
+       array_agg(o.amount_fen ORDER BY o.order_id) AS shares
+FROM payouts p JOIN payout_orders o ON o.book = p.book AND o.payout_id = p.id
+WHERE p.book = $1 AND p.id IN (
+    SELECT payout_id FROM payout_orders WHERE book = $1 AND order_id = ANY($2::bigint[]))
+GROUP BY p.id, p.seller, p.rail, p.amount_fen, p.payee, p.state, p.code, p.far_ref, p.created_at
+ORDER BY p.id
+
+-- name: demands
+-- The best open demands of each carrier: price, then time.
+SELECT d.id, d.outlet, d.carrier, d.number, d.price_ppm, d.open_fen, d.deadline_at
+FROM unnest($2::text[]) AS wanted(carrier)
+CROSS JOIN LATERAL (
+    SELECT id, outlet, carrier, number, price_ppm, open_fen, deadline_at FROM open_demands
+    WHERE book = $1 AND open_demands.carrier = wanted.carrier AND deadline_at > $3
+    ORDER BY price_ppm DESC, id LIMIT $4) d
+ORDER BY d.carrier, d.price_ppm DESC, d.id
+
+-- name: demands_by_id
+-- Open demands by id, for parts that are given back.
+SELECT id, outlet, carrier, number, price_ppm, open_fen, deadline_at FROM open_demands
+WHERE book = $1 AND id = ANY($2::bigint[])
+
+-- name: outlets
+-- Every outlet of the book.
+SELECT outlet FROM outlets WHERE book = $1
+
+-- name: accounts
+-- Standings of accounts by id.
+SELECT id, debits_posted, credits_posted, debits_pending, credits_pending, overdrawn_fen
+FROM accounts WHERE book = $1 AND id = ANY($2::bigint[])
+
+-- name: deliveries
+-- Successful deliveries of orders, for their receipts.
+SELECT e.order_id, e.fill_id, e.kind, coalesce(r.amount_fen, e.amount_fen) AS amount_fen, r.far_ref, r.detail, r.at
+FROM effects e JOIN effect_results r ON r.book = e.book AND r.effect_id = e.id AND r.applied AND r.result = 'succeeded'
+WHERE e.book = $1 AND e.order_id = ANY($2::bigint[]) AND e.kind IN ('transfer', 'redeem', 'hold')
+ORDER BY r.at, e.id
+
+-- name: leaves
+-- Leaves of orders' events, for their receipts.
+SELECT order_id, seq, action, at, leaf FROM events WHERE book = $1 AND order_id = ANY($2::bigint[]) ORDER BY seq
+
+-- name: open_effects
+-- Effects without a final result.
+SELECT e.id, e.kind, e.far_side, e.order_id, e.fill_id, e.payout_id, e.ref, e.amount_fen, e.request, e.send_by, e.at,
+       o.result, o.asks, o.ask_at,
+       coalesce((SELECT max(r.n) + 1 FROM effect_results r WHERE r.book = e.book AND r.effect_id = e.id), 0) AS n,
+       ord.hold_kind
+FROM open_effects o
+JOIN effects e ON e.book = o.book AND e.id = o.effect_id
+LEFT JOIN orders ord ON ord.book = e.book AND ord.id = e.order_id
+WHERE o.book = $1
+
+-- name: licensed
+-- Capabilities that some licence in force allows.
+SELECT DISTINCT unnest(capabilities) AS capability FROM licences
+WHERE book = $1 AND valid_from <= $2 AND valid_until > $2
+
+-- name: rate_cards
+-- Every rate card that was published after version $2.
+SELECT version, document, effective_at FROM rate_cards WHERE book = $1 AND version > $2 ORDER BY version

@@ -1,0 +1,253 @@
+"""persist: everything a batch decided, in one transaction of set-based statements that begins with the fence."""
+
+from typing import Any, Final
+
+import msgspec
+
+from airback.domain.effects import FINAL as FINAL_RESULTS
+from airback.engine.batch import Batch
+from airback.market.matching import Demand
+from airback.orders.states import FINAL
+from airback.store.named_sql import load
+
+SQL: Final = load("persist.sql", package="airback.engine")
+
+
+class Fenced(Exception):
+    """Another worker has taken the book: this one stops and forgets what it held in memory."""
+
+
+async def persist(conn: Any, batch: Batch) -> None:
+    """Write the batch. Raises Fenced when the book's epoch is no longer the batch's; then nothing was written."""
+    async with conn.transaction():
+        row = await conn.fetchrow(SQL.fence, batch.book)
+        if row is None or row["epoch"] != batch.epoch:
+            raise Fenced(f"book {batch.book} was taken over")
+        await _orders(conn, batch)
+        await _market(conn, batch)
+        await _effects(conn, batch)
+        await _payouts(conn, batch)
+        await _ledger(conn, batch)
+        await _log(conn, batch)
+        await _decisions(conn, batch)
+        if batch.letters:
+            await conn.execute(SQL.delete_letters, batch.book, batch.letters)
+
+
+async def _orders(conn: Any, batch: Batch) -> None:
+    changed = [order for order in batch.orders.values() if order.changed]
+    if changed:
+        columns = zip(
+            *(
+                (
+                    o.id,
+                    str(o.state),
+                    o.resume,
+                    o.code,
+                    msgspec.json.encode(o.quote).decode(),
+                    o.net_fen,
+                    o.rail,
+                    o.payee,
+                    o.product == "card" and (o.card_code is None or o.state in FINAL),
+                    o.hold_ref,
+                    o.hold_far_ref,
+                    o.held_fen,
+                    o.delivered_fen,
+                    o.credited_fen,
+                    o.paid_fen,
+                    o.attempts,
+                    o.cancel,
+                    o.delivered_at,
+                    o.final_at,
+                    o.closed_at,
+                    None if o.first_quote is None else msgspec.json.encode(o.first_quote).decode(),
+                )
+                for o in changed
+            ),
+            strict=True,
+        )
+        await conn.execute(SQL.update_orders, batch.book, batch.now, *map(list, columns))
+    due = [(o.id, o.due_at) for o in changed if o.due_at is not None and o.state not in FINAL]
+    if due:
+        await conn.execute(SQL.update_work, batch.book, [d[0] for d in due], [d[1] for d in due])
+    ended = [o.id for o in changed if o.state in FINAL]
+    if ended:
+        await conn.execute(SQL.delete_work, batch.book, ended)
+    if batch.claims_kept:
+        await conn.execute(SQL.keep_claims, batch.book, batch.claims_kept)
+    if batch.claims_freed:
+        await conn.execute(SQL.free_claims, batch.book, batch.claims_freed)
+    new = [f for f in batch.all_fills() if f.new]
+    if new:
+        rows = [
+            (
+                f.id,
+                f.order_id,
+                f.demand_id,
+                f.outlet,
+                f.number,
+                f.face_fen,
+                f.price_ppm,
+                f.pays_fen,
+                str(f.state),
+                f.delivered_fen,
+            )
+            for f in new
+        ]
+        await conn.execute(SQL.insert_fills, batch.book, batch.now, *_columns(rows))
+    touched = [f for f in batch.all_fills() if f.changed and not f.new]
+    if touched:
+        changes = [(f.id, str(f.state), f.delivered_fen, f.pays_fen) for f in touched]
+        await conn.execute(SQL.update_fills, batch.book, *_columns(changes))
+
+
+async def _market(conn: Any, batch: Batch) -> None:
+    changed: list[Demand] = list(batch.demands.changed.values())
+    still = [d for d in changed if d.open_fen > 0 and d.id not in batch.withdrawn]
+    gone = [d.id for d in changed if d.open_fen <= 0] + batch.withdrawn
+    if still:
+        await conn.execute(SQL.set_demands, batch.book, [d.id for d in still], [d.open_fen for d in still])
+    if gone:
+        await conn.execute(SQL.close_demands, batch.book, gone)
+
+
+async def _effects(conn: Any, batch: Batch) -> None:
+    if batch.effects:
+        rows = [
+            (
+                e.id,
+                str(e.kind),
+                e.far_side,
+                e.order_id,
+                e.fill_id,
+                e.payout_id,
+                e.ref,
+                e.amount_fen,
+                e.sealed,
+                e.send_by,
+            )
+            for e in batch.effects
+        ]
+        await conn.execute(SQL.insert_effects, batch.book, batch.epoch, batch.now, *_columns(rows))
+        opened = [e for e in batch.effects if e.result not in FINAL_RESULTS]
+        open_rows = [(e.id, str(e.result), e.asks, e.ask_at) for e in opened]
+        await conn.execute(SQL.insert_open_effects, batch.book, batch.epoch, *_columns(open_rows))
+    new = {e.id for e in batch.effects}
+    touched = [e for e in batch.touched_effects.values() if e.id not in new]
+    if touched:
+        touched_rows = [(e.id, str(e.result), e.asks, e.ask_at) for e in touched]
+        await conn.execute(SQL.update_open_effects, batch.book, batch.epoch, *_columns(touched_rows))
+    if batch.final_effects:
+        await conn.execute(SQL.delete_open_effects, batch.book, list(batch.final_effects))
+    if batch.results:
+        result_rows = [
+            (
+                r.effect_id,
+                r.n,
+                str(r.outcome.result),
+                r.applied,
+                r.outcome.code,
+                r.outcome.far_ref,
+                r.outcome.amount_fen,
+                msgspec.json.encode(r.outcome.detail).decode(),
+                msgspec.json.encode(r.outcome.exchanges).decode(),
+            )
+            for r in batch.results
+        ]
+        await conn.execute(SQL.insert_results, batch.book, batch.now, *_columns(result_rows))
+
+
+async def _payouts(conn: Any, batch: Batch) -> None:
+    new = [p for p in batch.payouts.values() if p.new]
+    if new:
+        rows = [(p.id, p.seller, p.rail, p.amount_fen, p.payee, str(p.state), p.code, p.far_ref) for p in new]
+        await conn.execute(SQL.insert_payouts, batch.book, batch.now, *_columns(rows))
+        shares = [(p.id, order_id, share) for p in new for order_id, share in p.orders.items()]
+        await conn.execute(SQL.insert_payout_orders, batch.book, *_columns(shares))
+    changed = [p for p in batch.payouts.values() if p.changed and not p.new]
+    if changed:
+        changed_rows = [(p.id, str(p.state), p.code, p.far_ref) for p in changed]
+        await conn.execute(SQL.update_payouts, batch.book, batch.now, *_columns(changed_rows))
+
+
+async def _ledger(conn: Any, batch: Batch) -> None:
+    if not batch.transfers:
+        return
+    rows = [
+        (
+            t.subject,
+            t.kind,
+            t.leg,
+            str(t.phase),
+            t.debit.asset,
+            t.debit.id,
+            t.credit.id,
+            t.amount_fen,
+            t.order_id,
+            t.expires_at,
+        )
+        for t in batch.transfers
+    ]
+    await conn.execute(SQL.insert_transfers, batch.book, batch.now, *_columns(rows))
+    deltas = sorted(batch.balances.deltas.values(), key=lambda delta: delta.account.id)
+    fresh = [
+        (d.account.id, d.account.code, d.account.asset, d.account.side, d.account.bounded) for d in deltas
+    ]
+    await conn.execute(SQL.insert_accounts, batch.book, *_columns(fresh))
+    sums = [
+        (
+            d.account.id,
+            d.debits_posted,
+            d.credits_posted,
+            d.debits_pending,
+            d.credits_pending,
+            d.overdrawn_fen,
+        )
+        for d in deltas
+    ]
+    await conn.execute(SQL.update_accounts, batch.book, *_columns(sums))
+
+
+async def _log(conn: Any, batch: Batch) -> None:
+    if batch.events:
+        rows = [(e.seq, e.action, e.order_id, e.at, e.salt, e.body, e.leaf) for e in batch.events]
+        await conn.execute(SQL.insert_events, batch.book, *_columns(rows))
+    if batch.receipts:
+        documents = [msgspec.json.encode(document).decode() for document in batch.receipts.values()]
+        await conn.execute(SQL.insert_receipts, batch.book, batch.now, list(batch.receipts), documents)
+    if batch.alarms:
+        alarm_rows = [
+            (batch.new_id(), a.kind, a.subject, msgspec.json.encode(a.detail).decode(), a.due_at)
+            for a in batch.alarms
+        ]
+        await conn.execute(SQL.insert_alarms, batch.book, batch.now, *_columns(alarm_rows))
+
+
+async def _decisions(conn: Any, batch: Batch) -> None:
+    if "routing" in batch.switches:
+        await conn.execute(SQL.set_routing, batch.book, *batch.switches["routing"])
+    for card in batch.rate_cards:
+        await conn.execute(
+            SQL.insert_rate_card,
+            batch.book,
+            card["document"],
+            card["effective_at"],
+            card["proposed_by"],
+            card["approved_by"],
+            batch.now,
+        )
+    for licence in batch.licences:
+        await conn.execute(
+            SQL.insert_licence,
+            batch.book,
+            licence["number"],
+            licence["issuer"],
+            licence["capabilities"],
+            licence["valid_from"],
+            licence["valid_until"],
+            licence["recorded_by"],
+        )
+
+
+def _columns(rows: list[tuple[Any, ...]]) -> list[list[Any]]:
+    return [list(column) for column in zip(*rows, strict=True)]

@@ -1,0 +1,44 @@
+"""What the engine may do and for how long it is patient: settings of the operator, no constants in the verbs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from airback.domain.ports.carrier import CarrierCapabilities
+from airback.domain.ports.rail import RailCapabilities
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The far sides' declared capabilities and the operator's own limits of patience.
+
+    `margin_ppm`: what an outlet must pay above what the seller costs. `house_numbers`: the operator's own line at
+    each carrier, which takes airtime that lost its outlet after the hold. `notices` False sends no messages.
+    """
+
+    operator: str
+    carriers: Mapping[str, CarrierCapabilities]
+    rails: Mapping[str, RailCapabilities]
+    house_numbers: Mapping[str, str] = field(default_factory=dict)
+    margin_ppm: int = 0
+    order_patience: timedelta = timedelta(minutes=30)
+    hold_valid: timedelta = timedelta(hours=2)
+    send_within: timedelta = timedelta(minutes=2)
+    look_again: timedelta = timedelta(seconds=60)
+    retry_after: timedelta = timedelta(seconds=1)
+    attempts: int = 5
+    demand_margin: timedelta = timedelta(minutes=1)
+    seller_patience: timedelta = timedelta(days=30)
+    unknown_to_people: timedelta = timedelta(hours=24)
+    review_within: timedelta = timedelta(hours=24)
+    sim_swap_hours: int = 72
+    notices: bool = True
+
+    def capabilities_of(self, far_side: str) -> CarrierCapabilities | RailCapabilities | None:
+        """Capabilities behind a far side's name (`carrier:cmcc`, `rail:alipay`), None for messengers."""
+        port, _, name = far_side.partition(":")
+        if port == "carrier":
+            return self.carriers.get(name)
+        if port == "rail":
+            return self.rails.get(name)
+        return None

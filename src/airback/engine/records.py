@@ -1,0 +1,144 @@
+"""What a batch holds in memory of the book: orders, fills, payouts and open effects, as the writer folds them."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from airback.domain.effects import Kind, Outcome, Result
+from airback.domain.ports.carrier import HoldKind
+from airback.orders.states import FillState, State
+from airback.payouts.states import State as PayoutState
+
+
+@dataclass(slots=True)
+class Fill:
+    """The part of an order that goes to one demand; `demand_id` None is the house."""
+
+    id: int
+    order_id: int
+    demand_id: int | None
+    outlet: str
+    number: str
+    face_fen: int
+    price_ppm: int
+    pays_fen: int
+    state: FillState
+    delivered_fen: int = 0
+    new: bool = False
+    changed: bool = False
+
+
+@dataclass(slots=True)
+class Payout:
+    """One payment to a seller; `orders` maps each order it pays to its share."""
+
+    id: int
+    seller: int
+    rail: str
+    amount_fen: int
+    payee: bytes = field(repr=False)
+    state: PayoutState
+    code: str | None
+    far_ref: str | None
+    created_at: datetime
+    orders: dict[int, int]
+    new: bool = False
+    changed: bool = False
+
+
+@dataclass(slots=True)
+class Order:
+    """An order as the database has it, changed in place by the verbs of one batch."""
+
+    id: int
+    client: str
+    seller: int
+    lane: int
+    product: str
+    carrier: str
+    number: str | None
+    card_number: str | None
+    card_code: bytes | None = field(repr=False)
+    face_fen: int
+    net_fen: int
+    quote: dict[str, Any]
+    first_quote: dict[str, Any] | None
+    rail: str
+    payee: bytes = field(repr=False)
+    notify_number: str | None
+    language: str
+    agreement: str
+    state: State
+    resume: str | None
+    code: str | None
+    hold_kind: HoldKind
+    hold_ref: str | None
+    hold_far_ref: str | None
+    held_fen: int
+    delivered_fen: int
+    credited_fen: int
+    paid_fen: int
+    attempts: int
+    cancel: str | None
+    submitted_at: datetime
+    delivered_at: datetime | None
+    final_at: datetime | None
+    closed_at: datetime | None
+    fills: list[Fill] = field(default_factory=list)
+    payouts: list[Payout] = field(default_factory=list)
+    due_at: datetime | None = None
+    changed: bool = False
+
+    @property
+    def live_fills(self) -> list[Fill]:
+        """Fills that still count: reserved, delivering or delivered."""
+        return [f for f in self.fills if f.state not in (FillState.RELEASED, FillState.FAILED)]
+
+
+@dataclass(slots=True)
+class OpenEffect:
+    """An effect without a final result, as the writer and the senders know it.
+
+    `epoch` is the one it was journalled or adopted in; a sender of another epoch never sends it. `n` counts the
+    results recorded so far; `sent_at` is when it was journalled, from which grace periods are counted.
+    """
+
+    id: int
+    kind: Kind
+    far_side: str
+    order_id: int | None
+    fill_id: int | None
+    payout_id: int | None
+    ref: str
+    amount_fen: int
+    hold: HoldKind
+    sealed: bytes = field(repr=False)
+    send_by: datetime
+    sent_at: datetime
+    epoch: int
+    result: Result = Result.JOURNALLED
+    n: int = 0
+    asks: int = 0
+    ask_at: datetime | None = None
+    asking: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A far side's word on one effect, on its way to the writer. `asked`: it answers a question, not the sending."""
+
+    effect: OpenEffect
+    outcome: Outcome
+    asked: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """One inbox row: what somebody outside the writer wants folded in."""
+
+    id: int
+    kind: str
+    order_id: int | None
+    ref: str | None
+    body: dict[str, Any]
+    at: datetime

@@ -1,0 +1,27 @@
+"""screen: may this order go on at all? Nothing outside is asked; a paused book makes it wait, time ends it."""
+
+from datetime import timedelta
+
+from airback.engine.batch import Batch
+from airback.engine.records import Order
+from airback.orders.states import State
+
+_PAUSED_LOOK: timedelta = timedelta(seconds=2)
+
+
+def screen(batch: Batch, order: Order) -> None:
+    """submitted → screened, or expired when its patience is over."""
+    if out_of_time(batch, order):
+        batch.move(order, State.EXPIRED, code="order_expired")
+        return
+    if not batch.routing:
+        batch.wait(order, _PAUSED_LOOK)
+        return
+    if order.product == "card":
+        batch.claims_kept.append(order.id)
+    batch.move(order, State.SCREENED)
+
+
+def out_of_time(batch: Batch, order: Order) -> bool:
+    """Whether an order that has touched nothing yet has waited longer than the operator's patience."""
+    return batch.now > order.submitted_at + batch.policy.order_patience

@@ -1,0 +1,250 @@
+"""senders: effects go out, questions are asked, and what far sides say comes back as answers for the writer.
+
+Each far side has its own queue, concurrency, rate and breaker, so that a slow one delays nobody else. An effect is
+sent once, after its commit, and only while its writer still holds the book; a sender that may no longer send drops
+it, and the next writer asks about it.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+import structlog
+
+from airback.domain.effects import Kind, Outcome, Result
+from airback.domain.ports.carrier import (
+    Carrier,
+    FarSideUnreachable,
+    HoldRequest,
+    RedeemRequest,
+    ReleaseRequest,
+    Subscribers,
+    TransferRequest,
+)
+from airback.domain.ports.messenger import Message, Messenger
+from airback.domain.ports.rail import PayRequest, Rail
+from airback.engine.policy import Policy
+from airback.engine.records import Answer, OpenEffect
+from airback.engine.verify import InspectRequest
+
+LOG: Final = structlog.get_logger(__name__)
+
+#: Failures in a row after which a far side is left alone for a while, and for how long at first and at most.
+_BREAK_AFTER: Final = 8
+_REST_S: Final = 0.5
+_REST_AT_MOST_S: Final = 15.0
+_TRANSPORT_CODES: Final = frozenset({"not_sent", "answer_lost", "carrier_unreachable"})
+
+REQUESTS: Final[Mapping[Kind, type]] = {
+    Kind.INSPECT: InspectRequest,
+    Kind.HOLD: HoldRequest,
+    Kind.TRANSFER: TransferRequest,
+    Kind.REDEEM: RedeemRequest,
+    Kind.RELEASE: ReleaseRequest,
+    Kind.PAY: PayRequest,
+    Kind.NOTIFY: Message,
+}
+
+
+def read_request(kind: Kind, plain: bytes) -> Any:
+    """A frozen request out of the journal, as it was when it was written."""
+    return msgspec.json.decode(plain, type=REQUESTS[kind])
+
+
+@dataclass(frozen=True, slots=True)
+class FarSides:
+    """Everything outside that the engine speaks to; wired by `app`."""
+
+    subscribers: Subscribers
+    carriers: Mapping[str, Carrier]
+    rails: Mapping[str, Rail]
+    messenger: Messenger
+
+
+@dataclass(slots=True)
+class _Job:
+    effect: OpenEffect
+    request: Any
+    asked: bool
+
+
+class Senders:
+    """The senders of one book in one epoch."""
+
+    def __init__(
+        self,
+        *,
+        far_sides: FarSides,
+        policy: Policy,
+        clock: Callable[[], datetime],
+        may_send: Callable[[], bool],
+        on_answer: Callable[[Answer], None],
+    ) -> None:
+        self._far_sides = far_sides
+        self._policy = policy
+        self._clock = clock
+        self._may_send = may_send
+        self._on_answer = on_answer
+        self._lanes: dict[str, _Lane] = {}
+
+    def send(self, effect: OpenEffect, request: Any) -> None:
+        """Queue an effect that has just been committed."""
+        self._lane(effect.far_side).put(_Job(effect, request, asked=False))
+
+    def ask(self, effect: OpenEffect) -> None:
+        """Queue a question about an effect."""
+        effect.asking = True
+        self._lane(effect.far_side).put(_Job(effect, None, asked=True))
+
+    @property
+    def in_flight(self) -> int:
+        """Jobs that are queued or under way."""
+        return sum(lane.size for lane in self._lanes.values())
+
+    async def close(self) -> None:
+        """Stop. What has not been sent is dropped; requests under way are given up."""
+        await asyncio.gather(*(lane.close() for lane in self._lanes.values()))
+
+    def _lane(self, far_side: str) -> "_Lane":
+        lane = self._lanes.get(far_side)
+        if lane is None:
+            capabilities = self._policy.capabilities_of(far_side)
+            lane = self._lanes[far_side] = _Lane(
+                concurrency=capabilities.concurrency if capabilities else 16,
+                requests_per_s=capabilities.requests_per_s if capabilities else 500,
+                perform=self._perform,
+            )
+        return lane
+
+    async def _perform(self, job: _Job) -> bool:
+        """Do one job. Returns whether the far side could be reached."""
+        if not self._may_send():
+            return True
+        effect = job.effect
+        if not job.asked and self._clock() > effect.send_by:
+            outcome = Outcome(Result.FAILED, code="sending_overdue")
+        else:
+            try:
+                outcome = await (self._ask(effect) if job.asked else self._send(effect, job.request))
+            except FarSideUnreachable:
+                result = Result.FAILED if effect.kind is Kind.INSPECT else Result.UNKNOWN
+                outcome = Outcome(result, code="carrier_unreachable")
+            except Exception as error:
+                # An adapter's bug tells nothing about what the far side did.
+                LOG.error(
+                    "adapter_failed",
+                    far_side=effect.far_side,
+                    kind=str(effect.kind),
+                    error=type(error).__name__,
+                )
+                outcome = Outcome(Result.UNKNOWN, code="answer_lost")
+        self._on_answer(Answer(effect, outcome, asked=job.asked))
+        return outcome.code not in _TRANSPORT_CODES
+
+    async def _send(self, effect: OpenEffect, request: Any) -> Outcome:
+        port, _, name = effect.far_side.partition(":")
+        if port == "rail":
+            return await self._far_sides.rails[name].pay(request)
+        if port == "messenger":
+            return await self._far_sides.messenger.send(request)
+        if effect.kind is Kind.INSPECT:
+            return await self._inspect(request)
+        carrier = self._far_sides.carriers[name]
+        calls: dict[Kind, Callable[[Any], Awaitable[Outcome]]] = {
+            Kind.HOLD: carrier.hold,
+            Kind.TRANSFER: carrier.transfer,
+            Kind.REDEEM: carrier.redeem,
+            Kind.RELEASE: carrier.release,
+        }
+        return await calls[effect.kind](request)
+
+    async def _ask(self, effect: OpenEffect) -> Outcome:
+        port, _, name = effect.far_side.partition(":")
+        if port == "rail":
+            return await self._far_sides.rails[name].ask(ref=effect.ref)
+        return await self._far_sides.carriers[name].ask(kind=effect.kind, ref=effect.ref, hold=effect.hold)
+
+    async def _inspect(self, request: InspectRequest) -> Outcome:
+        subscribers = self._far_sides.subscribers
+        line = await subscribers.inspect(request.number)
+        if line is None:
+            return Outcome(Result.SUCCEEDED, detail={"known": False})
+        swapped = None
+        if request.sim_swap_hours > 0:
+            swapped = await subscribers.sim_swapped(
+                number=request.number, within_hours=request.sim_swap_hours
+            )
+        detail = {
+            "known": True,
+            "carrier": line.carrier,
+            "status": str(line.status),
+            "sellable_fen": line.sellable_fen,
+            "sim_swapped": swapped,
+        }
+        return Outcome(Result.SUCCEEDED, detail=detail)
+
+
+class _Lane:
+    """One far side's queue: so many at once, so many a second, and a breaker that opens and closes by itself."""
+
+    def __init__(
+        self, *, concurrency: int, requests_per_s: int, perform: Callable[[_Job], Awaitable[bool]]
+    ) -> None:
+        self._concurrency = concurrency
+        self._gap_s = 1 / requests_per_s
+        self._perform = perform
+        self._jobs: deque[_Job] = deque()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._next_start = 0.0
+        self._failures = 0
+        self._closed = False
+
+    @property
+    def size(self) -> int:
+        """Jobs that are queued or under way."""
+        return len(self._jobs) + len(self._tasks)
+
+    def put(self, job: _Job) -> None:
+        """Queue a job and see that somebody does it."""
+        self._jobs.append(job)
+        wanted = self._concurrency if self._failures < _BREAK_AFTER else 1
+        if len(self._tasks) < min(wanted, len(self._jobs) + len(self._tasks)) and not self._closed:
+            task = asyncio.create_task(self._work())
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def close(self) -> None:
+        """Drop what is queued and give up what is under way."""
+        self._closed = True
+        self._jobs.clear()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _work(self) -> None:
+        while self._jobs and not self._closed:
+            await self._pace()
+            if not self._jobs:
+                return
+            reached = await self._perform(self._jobs.popleft())
+            if reached:
+                if self._failures >= _BREAK_AFTER:
+                    LOG.info("breaker_closed")
+                self._failures = 0
+            else:
+                self._failures += 1
+
+    async def _pace(self) -> None:
+        now = time.monotonic()
+        start = max(now, self._next_start)
+        if self._failures >= _BREAK_AFTER:
+            rest = min(_REST_S * 2 ** min(self._failures - _BREAK_AFTER, 8), _REST_AT_MOST_S)
+            start = max(start, now + rest)
+        self._next_start = start + self._gap_s
+        if start > now:
+            await asyncio.sleep(start - now)

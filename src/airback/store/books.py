@@ -1,0 +1,60 @@
+"""Books and who writes them: a lease by heartbeat, a fence by epoch."""
+
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from airback.store.named_sql import load
+
+SQL: Final = load("books.sql")
+
+
+async def create(conn: Any, *, book: int, name: str, now: datetime) -> None:
+    """Open a book; nothing happens when it exists."""
+    await conn.execute(SQL.create, book, name, now)
+
+
+async def candidates(conn: Any, *, now: datetime, lease: timedelta) -> list[int]:
+    """Books whose writer has not been seen for `lease`."""
+    return [row["book"] for row in await conn.fetch(SQL.candidates, now - lease)]
+
+
+async def take(conn: Any, *, book: int, worker: str, now: datetime, lease: timedelta) -> int | None:
+    """The new epoch when this worker now writes the book; None when another does."""
+    async with conn.transaction():
+        epoch = await conn.fetchval(SQL.take, book, now - lease)
+        if epoch is None:
+            return None
+        await conn.execute(SQL.sign_on, book, worker, now)
+    return int(epoch)
+
+
+async def retake(conn: Any, *, book: int, worker: str) -> int | None:
+    """A new epoch for the worker that still holds the book; None when it lost it."""
+    epoch = await conn.fetchval(SQL.retake, book, worker)
+    return None if epoch is None else int(epoch)
+
+
+async def seen(conn: Any, *, book: int, worker: str, now: datetime) -> bool:
+    """A heartbeat. False when another worker has signed on."""
+    return str(await conn.execute(SQL.seen, book, worker, now)).endswith(" 1")
+
+
+async def sign_off(conn: Any, *, book: int, worker: str) -> None:
+    """Leave a book, so that another worker may take it at once."""
+    await conn.execute(SQL.sign_off, book, worker)
+
+
+async def next_seq(conn: Any, *, book: int) -> int:
+    """The sequence number of the book's next event."""
+    return int(await conn.fetchval(SQL.next_seq, book))
+
+
+async def switches(conn: Any, *, book: int) -> tuple[bool, bool]:
+    """(routing, sending)."""
+    row = await conn.fetchrow(SQL.switches, book)
+    return bool(row["routing"]), bool(row["sending"])
+
+
+async def park(conn: Any, *, book: int, order_id: int, until: datetime) -> None:
+    """Look at an order again only at `until`."""
+    await conn.execute(SQL.park, book, order_id, until)

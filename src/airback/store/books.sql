@@ -1,0 +1,43 @@
+-- Who writes a book.
+
+-- name: create
+INSERT INTO books (book, name, created_at) VALUES ($1, $2, $3) ON CONFLICT (book) DO NOTHING
+
+-- name: candidates
+-- Books without a writer that was seen since $1.
+SELECT b.book FROM books b LEFT JOIN writers w ON w.book = b.book
+WHERE w.book IS NULL OR w.seen_at < $1 ORDER BY b.book
+
+-- name: take
+-- Take a book whose writer was not seen since $2; the new epoch fences the former one off.
+UPDATE books SET epoch = epoch + 1
+WHERE book = $1 AND NOT EXISTS (SELECT FROM writers WHERE writers.book = $1 AND seen_at >= $2)
+RETURNING epoch
+
+-- name: retake
+-- The same worker begins a new epoch after a failure, so that a commit of unknown fate is settled either way.
+UPDATE books SET epoch = epoch + 1
+WHERE book = $1 AND EXISTS (SELECT FROM writers WHERE writers.book = $1 AND worker = $2)
+RETURNING epoch
+
+-- name: switches
+SELECT routing, sending FROM books WHERE book = $1
+
+-- name: park
+-- An order that a bug stopped: looked at again much later, while a person is told.
+UPDATE work SET due_at = $3 WHERE book = $1 AND order_id = $2
+
+-- name: sign_on
+INSERT INTO writers (book, worker, seen_at) VALUES ($1, $2, $3)
+ON CONFLICT (book) DO UPDATE SET worker = EXCLUDED.worker, seen_at = EXCLUDED.seen_at
+
+-- name: seen
+-- A heartbeat; touches nothing when another worker has signed on.
+UPDATE writers SET seen_at = $3 WHERE book = $1 AND worker = $2
+
+-- name: sign_off
+DELETE FROM writers WHERE book = $1 AND worker = $2
+
+-- name: next_seq
+-- The sequence number of the next event.
+SELECT coalesce((SELECT seq FROM events WHERE book = $1 ORDER BY seq DESC LIMIT 1), 0) + 1 AS next_seq
