@@ -18,6 +18,7 @@ line, in the operator's favour, by less than one fen**; a line's amount is the d
 totals, so the lines sum to the net without a remainder line, and a higher face never nets less within a band.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, timezone
 from typing import Any, Final
@@ -33,7 +34,11 @@ CHINA: Final = timezone(timedelta(hours=8))
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """Everything a price depends on. `at` is the moment that validity and dated factors are taken at."""
+    """Everything a price depends on.
+
+    `at` is the moment that validity and dated factors are taken at, `band_face_fen` the face value whose band counts:
+    the face itself, or what was sold when only a part of it was delivered.
+    """
 
     product: str
     carrier: str
@@ -42,6 +47,7 @@ class Terms:
     province: str | None
     rail: str
     at: datetime
+    band_face_fen: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +62,12 @@ class Price:
     net_fen: int
 
 
-def price(*, card: RateCard, terms: Terms) -> Price:
+def price(*, card: RateCard, terms: Terms, delivered: bool = False) -> Price:
     """Price of one asset by one card.
 
     Raises Refused: `not_bought` (no base rate), `rail_unavailable` (no cost, or switched off),
-    `amount_below_minimum` (nothing would be left for the seller).
+    `amount_below_minimum` (nothing would be left for the seller). For airtime that was `delivered` already the last
+    is never raised: fee and cost are waived as far as it takes to leave the seller one fen.
     """
     list_ppm = card.base.rates_ppm.get(airtime(terms.carrier, terms.product))
     if list_ppm is None:
@@ -72,7 +79,7 @@ def price(*, card: RateCard, terms: Terms) -> Price:
     lines = _Lines(terms.face_fen)
     lines.add(card.base.factor, list_ppm)
     if card.face.factor.counts(terms.at):
-        points = card.face.rate_ppm(terms.face_fen)
+        points = card.face.rate_ppm(terms.band_face_fen)
         list_ppm += points
         lines.add(card.face.factor, points)
     _shares(card, terms, list_ppm, lines)
@@ -80,6 +87,8 @@ def price(*, card: RateCard, terms: Terms) -> Price:
         bounded = min(max(lines.rate_ppm, card.bounds.least_ppm), card.bounds.most_ppm)
         if bounded != lines.rate_ppm:
             lines.add(card.bounds.factor, bounded - lines.rate_ppm)
+    if delivered:
+        lines.at_least_one_fen()
     gross_ppm, gross_fen = lines.rate_ppm, lines.total_fen
 
     fee = card.fee
@@ -91,9 +100,44 @@ def price(*, card: RateCard, terms: Terms) -> Price:
     payment_fen = lines.total_fen
     # What is left × (1 − rate), rounded down, is what is left less the cost rounded up.
     net_fen = share_floor(max(payment_fen, 0), PPM - rail.rate_ppm) - rail.fixed_fen
-    if net_fen < 1:
+    if delivered:
+        net_fen = max(net_fen, 1)
+    elif net_fen < 1:
         raise Refused("amount_below_minimum", field="face_fen")
     lines.close(rail.factor, -rail.rate_ppm, net_fen)
+    return Price(
+        lines=tuple(lines.found),
+        rate_ppm=gross_ppm,
+        gross_fen=gross_fen,
+        fee_fen=gross_fen - payment_fen,
+        rail_cost_fen=payment_fen - net_fen,
+        net_fen=net_fen,
+    )
+
+
+def price_by_lines(signed: Sequence[Mapping[str, Any]], *, face_fen: int) -> Price:
+    """Price of delivered airtime by the rates that stand on a signed quote's lines, without a rate card."""
+    lines = _Lines(face_fen)
+    gross: tuple[int, int] | None = None
+    rail: Mapping[str, Any] | None = None
+    for line in signed:
+        factor = Factor(name=line["name"], zh=line["zh"], en=line["en"], source=line["source"])
+        if line["name"].startswith("rail:"):
+            rail = line
+            continue
+        if gross is None and (line["name"] == "fee" or line["name"].startswith("charge:")):
+            lines.at_least_one_fen()
+            gross = lines.rate_ppm, lines.total_fen
+        lines.add(factor, line["rate_ppm"])
+    if gross is None:
+        lines.at_least_one_fen()
+        gross = lines.rate_ppm, lines.total_fen
+    gross_ppm, gross_fen = gross
+    payment_fen = net_fen = lines.total_fen
+    if rail is not None:
+        factor = Factor(name=rail["name"], zh=rail["zh"], en=rail["en"], source=rail["source"])
+        net_fen = max(1, share_floor(payment_fen, PPM + rail["rate_ppm"]))
+        lines.close(factor, rail["rate_ppm"], net_fen)
     return Price(
         lines=tuple(lines.found),
         rate_ppm=gross_ppm,
@@ -144,6 +188,7 @@ class _Lines:
         self._less_fen = 0
         # From the line with a least amount on, the total is the lower of two: the share's and the least amount's.
         self._least: tuple[int, int] | None = None
+        self._floor_fen: int | None = None
         self.rate_ppm = 0
         self.total_fen = 0
         self.found: list[dict[str, Any]] = []
@@ -170,11 +215,20 @@ class _Lines:
             total_fen = min(total_fen, self._face_fen * self._least[0] // PPM - self._least[1])
         self._append(factor, rate_ppm, total_fen, zh, en)
 
+    def at_least_one_fen(self) -> None:
+        """From here on the total never falls below one fen: the last line is raised, later ones are waived."""
+        self._floor_fen = 1
+        if self.total_fen < 1:
+            self.found[-1]["amount_fen"] += 1 - self.total_fen
+            self.total_fen = 1
+
     def close(self, factor: Factor, rate_ppm: int, net_fen: int) -> None:
         """The last line, whose rate is a share of the payment and not of face."""
         self._append(factor, rate_ppm, net_fen, "", "")
 
     def _append(self, factor: Factor, rate_ppm: int, total_fen: int, zh: str, en: str) -> None:
+        if self._floor_fen is not None:
+            total_fen = max(total_fen, self._floor_fen)
         self.found.append(
             {
                 "name": factor.name,

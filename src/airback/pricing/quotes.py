@@ -8,7 +8,7 @@ import base64
 import binascii
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
@@ -19,7 +19,7 @@ from airback.domain.numbers import parse_card_number, parse_mobile
 from airback.domain.ports.keys import KeyProvider
 from airback.domain.refusals import Refused
 from airback.pricing.cards import RateCard
-from airback.pricing.formula import CHINA, Price, Terms, price
+from airback.pricing.formula import CHINA, Price, Terms, price, price_by_lines
 
 VALID_FOR_S: Final = 600
 _MOST_VALID_FOR_S: Final = 30 * 86_400
@@ -51,7 +51,17 @@ _BODY_KEYS: Final = frozenset(
             "card_number",
             "seller",
         ),
-        *("face_fen", "rail", "province", "expires_on", "components", "rate_ppm", "gross_fen", "fee_fen"),
+        *(
+            "face_fen",
+            "band_face_fen",
+            "rail",
+            "province",
+            "expires_on",
+            "components",
+            "rate_ppm",
+            "gross_fen",
+            "fee_fen",
+        ),
         *("rail_cost_fen", "net_fen", "priced_at", "issued_at", "valid_until"),
     }
 )
@@ -91,6 +101,7 @@ class Quote:
     card_number: str | None = field(repr=False)
     seller: str
     face_fen: int
+    band_face_fen: int
     rail: str
     province: str | None
     expires_on: date | None
@@ -141,6 +152,7 @@ def make_quotes(
                 province=ask.province,
                 rail=ask.rail,
                 at=issued_at,
+                band_face_fen=ask.face_fen,
             )
             found = priced.get(terms)
             if found is None:
@@ -184,7 +196,7 @@ def make_quote(
 
 
 def requote(
-    quote: Quote,
+    quote: Quote | dict[str, Any],
     *,
     card: RateCard,
     face_fen: int,
@@ -192,36 +204,39 @@ def requote(
     issued_at: datetime,
     valid_for_s: int = VALID_FOR_S,
 ) -> dict[str, Any]:
-    """The unsigned body for another actual face of the same asset, on the same terms.
+    """The unsigned body for the face value that was actually delivered, on the terms of `quote`.
 
-    `card` is the rate card of `quote.card_version`; with another one the seller gets that one's price, and the body
-    names it. Validity and dated factors are taken at the first quote's time, so a slow redemption costs the seller
-    nothing. Limits and the list of faces do not count any more: the card is redeemed. Raises Refused
-    `amount_below_minimum` when nothing would be left, and ValueError for a face outside 1..MAX_FEN.
+    `quote` was checked before, or is the document that was stored when it was. `card` is the rate card of the quote's
+    own `card_version`; when another is given, the rates on the signed quote itself are applied to the new face, since
+    a price that was agreed does not change with the price list (fixed amounts are then not charged). Validity and
+    dated factors are taken at the first quote's time, so a slow redemption costs the seller nothing. A card has the
+    band of its true face; of a balance delivered in part the band of what was sold counts on. Limits and the list of
+    faces do not count any more, and the net is at least one fen: the airtime is gone from the seller.
+
+    Raises ValueError for a face outside 1..MAX_FEN and Refused `quote_invalid` for a document that is no quote.
     """
     if type(face_fen) is not int or not 1 <= face_fen <= MAX_FEN:
         raise ValueError("face_fen out of range")
     if not 1 <= valid_for_s <= _MOST_VALID_FOR_S:
         raise ValueError("valid_for_s out of range")
-    terms = Terms(
-        product=quote.product,
-        carrier=quote.carrier,
-        face_fen=face_fen,
-        expires_on=quote.expires_on,
-        province=quote.province,
-        rail=quote.rail,
-        at=quote.priced_at,
-    )
+    if isinstance(quote, dict):
+        quote = _read(quote)
+    band_face_fen = quote.band_face_fen if quote.product == BALANCE else face_fen
+    terms = replace(_terms(quote), face_fen=face_fen, band_face_fen=band_face_fen)
+    if card.version == quote.card_version:
+        found = price(card=card, terms=terms, delivered=True)
+    else:
+        found = price_by_lines(quote.components, face_fen=face_fen)
     return _body(
         book=quote.book,
-        card_version=card.version,
+        card_version=quote.card_version,
         quote_id=quote_id,
         replaces=quote.id,
         terms=terms,
         number=quote.number,
         card_number=quote.card_number,
         seller=quote.seller,
-        found=price(card=card, terms=terms),
+        found=found,
         issued_at=_whole_seconds(issued_at),
         valid_for_s=valid_for_s,
     )
@@ -258,6 +273,11 @@ def check_quote(document: object, *, keys: KeyProvider, now: datetime, book: int
     return quote
 
 
+def read_quote(document: object) -> Quote:
+    """Read a quote that is already ours (stored with its order): shape only. Raises Refused `quote_invalid`."""
+    return _read(document)
+
+
 def replay(document: object, card: RateCard) -> list[str]:
     """What differs between a quote and what `card` makes of the same ask; empty when nothing does.
 
@@ -267,17 +287,8 @@ def replay(document: object, card: RateCard) -> list[str]:
     differences = []
     if quote.card_version != card.version:
         differences.append(f"card_version: {quote.card_version} in the quote, {card.version} given")
-    terms = Terms(
-        product=quote.product,
-        carrier=quote.carrier,
-        face_fen=quote.face_fen,
-        expires_on=quote.expires_on,
-        province=quote.province,
-        rail=quote.rail,
-        at=quote.priced_at,
-    )
     try:
-        found = price(card=card, terms=terms)
+        found = price(card=card, terms=_terms(quote), delivered=quote.replaces is not None)
     except Refused as refused:
         return [*differences, f"price: the rate card refuses it ({refused.code})"]
     for name in ("rate_ppm", "gross_fen", "fee_fen", "rail_cost_fen", "net_fen"):
@@ -319,7 +330,7 @@ def public_rate_table(card: RateCard, *, at: datetime | None = None) -> list[dic
                 if not limits.least_fen <= face_fen <= limits.most_fen:
                     continue
                 for rail in card.rails:
-                    terms = Terms(product, carrier, face_fen, None, None, rail, at)
+                    terms = Terms(product, carrier, face_fen, None, None, rail, at, face_fen)
                     try:
                         found = price(card=card, terms=terms)
                     except Refused:  # not bought, or not paid this way: no row
@@ -376,6 +387,19 @@ def _checked(ask: QuoteAsk, card: RateCard, issued_at: datetime) -> tuple[str | 
     return number, card_number
 
 
+def _terms(quote: Quote) -> Terms:
+    return Terms(
+        product=quote.product,
+        carrier=quote.carrier,
+        face_fen=quote.face_fen,
+        expires_on=quote.expires_on,
+        province=quote.province,
+        rail=quote.rail,
+        at=quote.priced_at,
+        band_face_fen=quote.band_face_fen,
+    )
+
+
 def _body(
     *,
     book: int,
@@ -404,6 +428,7 @@ def _body(
         "card_number": card_number,
         "seller": seller,
         "face_fen": terms.face_fen,
+        "band_face_fen": terms.band_face_fen,
         "rail": terms.rail,
         "province": terms.province,
         "expires_on": None if terms.expires_on is None else terms.expires_on.isoformat(),
@@ -446,7 +471,7 @@ def _read(document: object, *, signed: bool = True) -> Quote:
     _want(_whole(document["v"], _VERSION, _VERSION))
     _want(_whole(document["book"], 1, 2**31 - 1))
     _want(_whole(document["card_version"], 1, 2**31 - 1))
-    for key in ("face_fen", "gross_fen", "net_fen"):
+    for key in ("face_fen", "band_face_fen", "gross_fen", "net_fen"):
         _want(_whole(document[key], 1, MAX_FEN))
     for key in ("fee_fen", "rail_cost_fen"):
         _want(_whole(document[key], 0, MAX_FEN))
@@ -486,6 +511,7 @@ def _read(document: object, *, signed: bool = True) -> Quote:
         card_number=card_number,
         seller=document["seller"],
         face_fen=document["face_fen"],
+        band_face_fen=document["band_face_fen"],
         rail=document["rail"],
         province=document["province"],
         expires_on=_read_date(document["expires_on"]),
