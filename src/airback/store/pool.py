@@ -39,7 +39,10 @@ def _encode_json(value: Any) -> str:
 
 
 async def prepare_connection(connection: asyncpg.Connection) -> None:
-    """Set the codecs: `json` and `jsonb` go in and out as Python values (dict, list, str, int, bool, None)."""
+    """Set the codecs: `json` and `jsonb` go in and out as Python values (dict, list, str, int, bool, None).
+
+    In an array (`jsonb[]`) an element may be anything but a list, which the driver would take for a dimension.
+    """
     for type_name in ("json", "jsonb"):
         await connection.set_type_codec(
             type_name, schema="pg_catalog", encoder=_encode_json, decoder=msgspec.json.decode, format="text"

@@ -1,0 +1,208 @@
+"""What every test may ask for: a database of its own, a pool on it, and no way out to the network.
+
+`database_url`  a fresh database with the product's schema, copied from a template, dropped afterwards
+`pool`          an asyncpg pool on it, as `airback.store.pool.connect` makes them
+`empty_database_url`  a fresh database without the schema
+
+The server is the embedded one, in a temporary directory, shared by the workers of `pytest -n`; or any server
+whose address stands in AIRBACK_TEST_DATABASE_URL (or AIRBACK_DATABASE_URL), with the right to create databases.
+"""
+
+import asyncio
+import concurrent.futures
+import contextlib
+import ipaddress
+import os
+import secrets
+import socket
+import threading
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from pathlib import Path
+from typing import Any, Self, TypeVar
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+import pytest
+
+from airback.store.embedded import ensure_running
+from airback.store.migrate import migrate
+from airback.store.pool import connect, connect_once
+
+Result = TypeVar("Result")
+
+EXTERNAL_URL = os.environ.get("AIRBACK_TEST_DATABASE_URL") or os.environ.get("AIRBACK_DATABASE_URL") or ""
+
+# What a test runs must not find the developer's own database by accident.
+os.environ.pop("AIRBACK_DATABASE_URL", None)
+os.environ.pop("AIRBACK_DATA", None)
+
+
+class OutsideNetwork(AssertionError):
+    """A test tried to reach something that is not this machine."""
+
+
+def _is_allowed(address: object) -> bool:
+    if not isinstance(address, tuple):  # a socket file
+        return True
+    host = str(address[0])
+    if host in ("", "localhost", urlsplit(EXTERNAL_URL).hostname):
+        return True
+    try:
+        return ipaddress.ip_address(host.partition("%")[0]).is_loopback
+    except ValueError:
+        return False
+
+
+def _stay_inside(session: pytest.MonkeyPatch) -> None:
+    """Refuse sockets to other machines; point clients that bring their own sockets at a proxy that is not there."""
+    connect_to, connect_ex_to, look_up = socket.socket.connect, socket.socket.connect_ex, socket.getaddrinfo
+
+    def refuse(address: object) -> None:
+        if not _is_allowed(address):
+            raise OutsideNetwork(f"a test tried to reach {address!r}")
+
+    def guarded_connect(self: socket.socket, address: Any) -> None:
+        refuse(address)
+        connect_to(self, address)
+
+    def guarded_connect_ex(self: socket.socket, address: Any) -> int:
+        refuse(address)
+        return connect_ex_to(self, address)
+
+    def guarded_look_up(host: Any, *arguments: Any, **options: Any) -> Any:
+        if host is not None:
+            refuse((host.decode() if isinstance(host, bytes) else host,))
+        return look_up(host, *arguments, **options)
+
+    session.setattr(socket.socket, "connect", guarded_connect)
+    session.setattr(socket.socket, "connect_ex", guarded_connect_ex)
+    session.setattr(socket, "getaddrinfo", guarded_look_up)
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        session.setenv(name, "http://127.0.0.1:9")
+        session.setenv(name.upper(), "http://127.0.0.1:9")
+    for name in ("no_proxy", "NO_PROXY"):
+        session.setenv(name, "127.0.0.1,localhost,::1")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_outside_network() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as session:
+        _stay_inside(session)
+        yield
+
+
+class TestServer:
+    """A server on which databases come and go; its own thread and event loop, so that any test may use it."""
+
+    __test__ = False
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="test-server", daemon=True)
+        self._admin: asyncpg.Connection | None = None
+        self._prefix = f"airback_test_{secrets.token_hex(5)}"
+        self._count = 0
+        self._template: str | None = None
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self._admin = self._do(connect_once(self._url, application_name="airback tests"))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            if self._template is not None:
+                self.drop(self._template)
+        finally:
+            if self._admin is not None:
+                with contextlib.suppress(OSError, TimeoutError, asyncpg.InterfaceError):
+                    self._do(self._admin.close(timeout=5))
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join(timeout=10)
+            self._loop.close()
+
+    def url(self, database: str) -> str:
+        """The address of one of its databases."""
+        return urlunsplit(urlsplit(self._url)._replace(path=f"/{database}"))
+
+    def create(self, *, migrated: bool) -> str:
+        """A new database, with the product's schema or empty; returns its name."""
+        name = self._new_name()
+        template = self._migrated_template() if migrated else "template0"
+        encoding = "" if migrated else " ENCODING 'UTF8'"
+        self._execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"{encoding}')
+        return name
+
+    def drop(self, database: str) -> None:
+        """Drop a database, whoever is still connected to it."""
+        self._execute(f'DROP DATABASE IF EXISTS "{database}" WITH (FORCE)')
+
+    def _migrated_template(self) -> str:
+        if self._template is None:
+            name = self._new_name()
+            self._execute(f"CREATE DATABASE \"{name}\" TEMPLATE template0 ENCODING 'UTF8'")
+            self._template = name
+            self._do(migrate(self.url(name)))
+        return self._template
+
+    def _new_name(self) -> str:
+        self._count += 1
+        return f"{self._prefix}_{self._count}"
+
+    def _execute(self, sql: str) -> None:
+        assert self._admin is not None
+        self._do(self._admin.execute(sql))
+
+    def _do(self, work: Coroutine[Any, Any, Result]) -> Result:
+        running: concurrent.futures.Future[Result] = asyncio.run_coroutine_threadsafe(work, self._loop)
+        return running.result(timeout=120)
+
+
+@pytest.fixture(scope="session")
+def server_url(tmp_path_factory: pytest.TempPathFactory, _no_outside_network: None) -> Iterator[str]:
+    """The address of the server under test: embedded, or the one from the environment."""
+    if EXTERNAL_URL:
+        yield EXTERNAL_URL
+        return
+    own = tmp_path_factory.getbasetemp()
+    # Under xdist each worker's directory lies in the run's: the workers are users of one server.
+    shared = own.parent if os.environ.get("PYTEST_XDIST_WORKER") else own
+    with ensure_running(Path(shared) / "database", durable=False) as database:
+        yield database.url
+
+
+@pytest.fixture(scope="session")
+def test_server(server_url: str) -> Iterator[TestServer]:
+    with TestServer(server_url) as server:
+        yield server
+
+
+@pytest.fixture
+def database_url(test_server: TestServer) -> Iterator[str]:
+    """A fresh database with the product's schema."""
+    name = test_server.create(migrated=True)
+    yield test_server.url(name)
+    test_server.drop(name)
+
+
+@pytest.fixture
+def empty_database_url(test_server: TestServer) -> Iterator[str]:
+    """A fresh database without any table."""
+    name = test_server.create(migrated=False)
+    yield test_server.url(name)
+    test_server.drop(name)
+
+
+@pytest.fixture
+async def pool(database_url: str) -> AsyncIterator[asyncpg.Pool]:
+    """A pool on a fresh database with the product's schema."""
+    opened = await connect(database_url, max_size=10, application_name="airback tests")
+    try:
+        yield opened
+    finally:
+        try:
+            await asyncio.wait_for(opened.close(), timeout=10)
+        except TimeoutError:
+            opened.terminate()
+            raise AssertionError("a test left a connection of its pool in use") from None
