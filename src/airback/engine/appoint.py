@@ -4,14 +4,13 @@ These acts are one person's, so their inbox row says `"decision": "recorded"`: t
 (`administrator:staff:created`, `administrator:staff:disabled`, `staff:password:changed`) and executes nothing.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from datetime import datetime
-from typing import Any
 
 import asyncpg
 
 from airback.domain.refusals import Refused
-from airback.engine.inbox import append_decision
+from airback.engine.act import reason_of, record_act
 from airback.engine.sign_in import Guard
 from airback.staff import passwords
 from airback.staff.roles import Permission, Role, parse_roles, require
@@ -44,13 +43,14 @@ async def create_staff(
             conn, book=book, name=stored_name, password=sealed, roles=[str(role) for role in wanted], now=now
         ):
             raise Refused("name_taken", field="name")
-        await _record(
+        await record_act(
             conn,
             book=book,
             action="administrator:staff:created",
             subject=stored_name,
             before={},
             after={"roles": [str(role) for role in wanted]},
+            reason="",
             by=by,
             now=now,
         )
@@ -73,9 +73,7 @@ async def disable_staff(
     (the last administrator).
     """
     require(roles=roles, permission=Permission.MANAGE_STAFF)
-    why = reason.strip()
-    if not why:
-        raise Refused("reason_missing", field="reason")
+    why = reason_of(reason)
     if name == by:
         raise Refused("same_person", field="name")
     async with conn.transaction():
@@ -85,13 +83,14 @@ async def disable_staff(
             raise Refused("not_found", field="name")
         if Role.ADMINISTRATOR in had and others == 0:
             raise Refused("field_invalid", field="name")
-        await _record(
+        await record_act(
             conn,
             book=book,
             action="administrator:staff:disabled",
             subject=name,
             before={"roles": list(had)},
-            after={"reason": why[:1000]},
+            after={},
+            reason=why,
             by=by,
             now=now,
         )
@@ -124,40 +123,14 @@ async def change_password(
         if not await store.forgive_attempts(conn, book=book, name=name, resealed=sealed, checked=stored):
             raise Refused("sign_in_failed", field="password")
         await store.end_other_sessions(conn, book=book, name=name, keep_token=token)
-        await _record(
+        await record_act(
             conn,
             book=book,
             action="staff:password:changed",
             subject=name,
             before={},
             after={},
+            reason="",
             by=name,
             now=now,
         )
-
-
-async def _record(
-    conn: asyncpg.Connection,
-    *,
-    book: int,
-    action: str,
-    subject: str,
-    before: Mapping[str, Any],
-    after: Mapping[str, Any],
-    by: str,
-    now: datetime,
-) -> None:
-    body = {
-        "proposal": None,
-        "action": action,
-        "subject": subject,
-        "before": dict(before),
-        "after": dict(after),
-        "reason": "",
-        "decision": "recorded",
-        "decision_reason": "",
-        "proposed_by": by,
-        "proposed_at": now.isoformat(),
-        "decided_by": by,
-    }
-    await append_decision(conn, book=book, body=body, at=now)

@@ -19,6 +19,7 @@ from airback.compliance import licences
 from airback.domain import ids
 from airback.domain.canonical import canonical
 from airback.domain.refusals import Refused
+from airback.engine.act import reason_of
 from airback.engine.inbox import append_decision
 from airback.pricing.cards import parse_card
 from airback.staff.actions import ACTIONS, Action, parse_time
@@ -27,7 +28,6 @@ from airback.staff.roles import may, require
 from airback.store import proposals
 from airback.store.proposals import Proposal
 
-MOST_REASON: Final = 1000
 MOST_SUBJECT: Final = 200
 MOST_DOCUMENT: Final = 256 * 1024
 
@@ -55,7 +55,7 @@ async def propose(
     """
     kind = _action(action)
     require(roles=roles, permission=kind.propose)
-    why = _reason(reason)
+    why = reason_of(reason)
     if not 0 < len(subject) <= MOST_SUBJECT:
         raise Refused("field_invalid", field="subject")
     kind.check(after)
@@ -103,7 +103,7 @@ async def decide(
     if decision not in DECISIONS:
         raise Refused("field_invalid", field="decision")
     _refuse_decided(found, by=by, now=now)
-    why = _reason(reason)
+    why = reason_of(reason)
     async with conn.transaction():
         decided = await proposals.decide(
             conn, book=book, proposal=proposal, decision=decision, reason=why, by=by, now=now
@@ -147,15 +147,6 @@ def _action(name: str) -> Action:
         return ACTIONS[name]
     except KeyError:
         raise Refused("field_invalid", field="action") from None
-
-
-def _reason(text: str) -> str:
-    why = text.strip()
-    if not why:
-        raise Refused("reason_missing", field="reason")
-    if len(why) > MOST_REASON or "\x00" in why:
-        raise Refused("field_invalid", field="reason")
-    return why
 
 
 def _refuse_decided(found: Proposal, *, by: str, now: datetime) -> None:

@@ -100,11 +100,16 @@ async def sign_in(
     return SignedIn(name=wanted, roles=attempt.roles, token=token, csrf=csrf)
 
 
-async def session(conn: asyncpg.Connection, *, book: int, token: str, now: datetime) -> Session | None:
-    """The session behind a token while it stands (30 minutes idle, 12 hours in all), or None."""
+async def session(
+    conn: asyncpg.Connection, *, book: int, token: str, now: datetime, seen: bool = True
+) -> Session | None:
+    """The session behind a token while it stands (30 minutes idle, 12 hours in all), or None.
+
+    `seen` False leaves the idle clock running: a page that asks for news by itself is nobody's presence.
+    """
     if not token or len(token) > 200:
         return None
-    return await store.get_session(conn, book=book, token=token, now=now, idle=IDLE)
+    return await store.get_session(conn, book=book, token=token, now=now, idle=IDLE, seen=seen)
 
 
 async def sign_out(conn: asyncpg.Connection, *, book: int, token: str) -> None:

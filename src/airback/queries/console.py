@@ -201,36 +201,6 @@ class TransferRow:
     expires_at: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
-class FillRow:
-    """The part of an order that goes to one demand, or (None) to the house."""
-
-    id: int
-    demand_id: int | None
-    outlet: str
-    number: str
-    face_fen: int
-    price_ppm: int
-    pays_fen: int
-    state: str
-    delivered_fen: int
-    created_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class PayoutRow:
-    """A payout's share in an order."""
-
-    id: int
-    rail: str
-    state: str
-    code: str | None
-    far_ref: str | None
-    amount_fen: int
-    created_at: datetime
-    updated_at: datetime
-
-
 async def book_now(conn: asyncpg.Connection, *, book: int) -> BookNow | None:
     """The book's switches, or None when there is no such book."""
     row = await conn.fetchrow(_SQL.book_now, book)
@@ -370,13 +340,3 @@ async def order_due(conn: asyncpg.Connection, *, book: int, order_id: int) -> da
 async def order_open_effects(conn: asyncpg.Connection, *, book: int, order_id: int) -> list[OpenEffect]:
     """Effects of an order and of its payouts that have no final result."""
     return [OpenEffect(**dict(row)) for row in await conn.fetch(_SQL.order_open_effects, book, order_id)]
-
-
-async def order_fills(conn: asyncpg.Connection, *, book: int, order_id: int) -> list[FillRow]:
-    """An order's fills."""
-    return [FillRow(**dict(row)) for row in await conn.fetch(_SQL.order_fills, book, order_id)]
-
-
-async def order_payouts(conn: asyncpg.Connection, *, book: int, order_id: int) -> list[PayoutRow]:
-    """An order's payouts, with its share in each."""
-    return [PayoutRow(**dict(row)) for row in await conn.fetch(_SQL.order_payouts, book, order_id)]

@@ -128,12 +128,3 @@ FROM effects e JOIN open_effects x ON x.book = e.book AND x.effect_id = e.id
 WHERE e.book = $1 AND (e.order_id = $2 OR e.payout_id IN (
     SELECT payout_id FROM payout_orders WHERE book = $1 AND order_id = $2))
 ORDER BY e.id
-
--- name: order_fills
-SELECT id, demand_id, outlet, number, face_fen, price_ppm, pays_fen, state, delivered_fen, created_at
-FROM fills WHERE book = $1 AND order_id = $2 ORDER BY id
-
--- name: order_payouts
-SELECT p.id, p.rail, p.state, p.code, p.far_ref, x.amount_fen, p.created_at, p.updated_at
-FROM payout_orders x JOIN payouts p ON p.book = x.book AND p.id = x.payout_id
-WHERE x.book = $1 AND x.order_id = $2 ORDER BY p.id

@@ -31,6 +31,7 @@ class Permission(StrEnum):
 
     READ_ORDERS = "orders:read"
     READ_EXCHANGES = "exchanges:read"  # raw (redacted) requests and answers of far sides
+    CANCEL_ORDERS = "orders:cancel"  # ask for it on the seller's word; free or too late as for the seller
     READ_MONEY = "money:read"  # ledger balances, safeguarding
     READ_OUTLETS = "outlets:read"
     READ_PRICES = "prices:read"
@@ -96,11 +97,19 @@ GRANTS: Final = MappingProxyType(
             P.APPROVE_RESUME,
         },
         R.SUPPORT: frozenset(
-            {P.READ_ORDERS, P.READ_EXCHANGES, P.READ_PRICES, P.READ_PROPOSALS, P.PROPOSE_EFFECT}
+            {
+                P.READ_ORDERS,
+                P.CANCEL_ORDERS,
+                P.READ_EXCHANGES,
+                P.READ_PRICES,
+                P.READ_PROPOSALS,
+                P.PROPOSE_EFFECT,
+            }
         ),
         R.OPERATIONS: _READ_ALL
         | {
             P.READ_EXCHANGES,
+            P.CANCEL_ORDERS,
             P.PROPOSE_EFFECT,
             P.APPROVE_EFFECT,
             P.PROPOSE_PAUSE,

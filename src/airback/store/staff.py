@@ -119,13 +119,13 @@ async def insert_session(
 
 
 async def get_session(
-    conn: asyncpg.Connection, *, book: int, token: str, now: datetime, idle: timedelta
+    conn: asyncpg.Connection, *, book: int, token: str, now: datetime, idle: timedelta, seen: bool
 ) -> Session | None:
-    """The session behind a token while it stands; marks it as seen."""
+    """The session behind a token while it stands; `seen` marks it as used now."""
     row = await conn.fetchrow(_SQL.get_session, book, token_hash(token), now, idle)
     if row is None:
         return None
-    if now - row["seen_at"] > timedelta(minutes=1):
+    if seen and now - row["seen_at"] > timedelta(minutes=1):
         await conn.execute(_SQL.touch_session, book, token_hash(token), now)
     return Session(
         name=row["name"],

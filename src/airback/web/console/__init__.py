@@ -1,0 +1,1 @@
+"""Pages of the operator's team: one console for orders, money, approvals and accounts."""

@@ -1,0 +1,149 @@
+"""Approvals: what waits for a second person, one proposal with what it would change, the decision."""
+
+from typing import Any, Final
+
+from litestar import Response, get, post
+
+from airback.domain import ids
+from airback.domain.refusals import REFUSALS, Refused
+from airback.engine import propose
+from airback.engine.act import MOST_REASON
+from airback.pricing.cards import outside_sources, parse_card
+from airback.staff.actions import ACTIONS, Form
+from airback.staff.roles import Permission
+from airback.store import proposals
+from airback.store.proposals import Proposal
+from airback.web.console.desk import AnyRequest, Visitor, asked, go, platform, posted, show, visitor
+from airback.web.console.figures import Difference, differences
+from airback.web.layout import language_of
+
+PAGE: Final = 50
+APPROVALS: Final = "/console/approvals"
+
+
+@get("/approvals", name="console-approvals")
+async def approvals_page(request: AnyRequest) -> Response[Any]:
+    """Open proposals, those that expire first at the top; below them the past, by cursor."""
+    who = await visitor(request, needs=Permission.READ_PROPOSALS)
+    here = platform(request)
+    now = here.now()
+    below = ids.parse_public("pro", asked(request, "after", most=40))
+    async with here.pool.acquire() as conn:
+        waiting = await proposals.open_proposals(conn, book=here.book, now=now)
+        past = await proposals.past_proposals(conn, book=here.book, now=now, below=below, limit=PAGE + 1)
+        return await show(
+            request,
+            who,
+            "approvals.html",
+            section="approvals",
+            conn=conn,
+            waiting=[
+                (proposal, propose.may_decide(proposal, by=who.name, roles=who.roles, now=now))
+                for proposal in waiting
+            ],
+            past=past[:PAGE],
+            more=ids.public("pro", past[PAGE - 1].id) if len(past) > PAGE else None,
+            actions=[action for action in ACTIONS.values() if who.may(action.propose)],
+            first=below is None,
+        )
+
+
+async def _one(
+    request: AnyRequest,
+    who: Visitor,
+    found: Proposal,
+    *,
+    status: int = 200,
+    refused: Refused | None = None,
+    reason: str = "",
+) -> Response[Any]:
+    here = platform(request)
+    now = here.now()
+    language = language_of(request)
+    action = ACTIONS[found.action]
+    changes = action.changes(before=found.before, after=found.after, language=language)
+    inner: list[Difference] = []
+    if any(change.form is Form.DOCUMENT for change in changes):
+        before, after = found.before.get("document"), found.after.get("document")
+        inner = differences(
+            before if isinstance(before, dict) else {}, after if isinstance(after, dict) else {}
+        )
+    hindrance = propose.may_decide(found, by=who.name, roles=who.roles, now=now)
+    return await show(
+        request,
+        who,
+        "approval.html",
+        section="approvals",
+        status=status,
+        proposal=found,
+        state=found.state(now=now),
+        action=action,
+        changes=[change for change in changes if change.form is not Form.DOCUMENT],
+        inner=inner,
+        outside=_outside(found),
+        hindrance=None if hindrance is None else REFUSALS[hindrance].sentence(language),
+        refused=refused,
+        reason=reason,
+        told=asked(request, "told", most=20),
+    )
+
+
+def _outside(found: Proposal) -> list[str]:
+    """Figures of a proposed rate card outside what their sources say."""
+    if found.action != "pricing:rate_card:publish":
+        return []
+    try:
+        return outside_sources(parse_card(found.after.get("document")))
+    except Refused:
+        return []
+
+
+async def _find(request: AnyRequest, public: str) -> Proposal:
+    here = platform(request)
+    proposal = ids.parse_public("pro", public)
+    found = None
+    if proposal is not None:
+        async with here.pool.acquire() as conn:
+            found = await proposals.get(conn, book=here.book, proposal=proposal)
+    if found is None or found.action not in ACTIONS:
+        raise Refused("not_found")
+    return found
+
+
+@get("/approvals/{public:str}", name="console-approval")
+async def approval_page(request: AnyRequest, public: str) -> Response[Any]:
+    """One proposal: who, why, before and after, and the decision or the form for it."""
+    who = await visitor(request, needs=Permission.READ_PROPOSALS)
+    return await _one(request, who, await _find(request, public))
+
+
+@post("/approvals/{public:str}", status_code=200)
+async def decide_form(request: AnyRequest, public: str) -> Response[Any]:
+    """Approve or reject."""
+    who = await visitor(request, needs=Permission.READ_PROPOSALS)
+    here = platform(request)
+    form = await posted(request, who)
+    found = await _find(request, public)
+    reason = form.text("reason", most=MOST_REASON)
+    try:
+        async with here.pool.acquire() as conn:
+            await propose.decide(
+                conn,
+                book=here.book,
+                proposal=found.id,
+                decision=form.text("decision", most=20),
+                reason=reason,
+                by=who.name,
+                roles=who.roles,
+                now=here.now(),
+            )
+    except Refused as refused:
+        return await _one(
+            request,
+            who,
+            await _find(request, public),
+            status=refused.refusal.status,
+            refused=refused,
+            reason=reason,
+        )
+    return go(f"{APPROVALS}/{ids.public('pro', found.id)}?told=decided")

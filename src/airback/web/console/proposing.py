@@ -1,0 +1,299 @@
+"""Forms that propose: money that came in, a licence, a pause, the result of an effect, a rate card.
+
+Each form shows what stands now, reads what shall be, and hands both to `engine.propose`. Nothing is executed here.
+"""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime, time, timedelta
+from typing import Any, Final
+
+import asyncpg
+from litestar import Response, get, post
+
+from airback.compliance.licences import Capability
+from airback.domain import ids
+from airback.domain.money import MoneyError, parse_yuan
+from airback.domain.refusals import Refused
+from airback.engine import propose
+from airback.queries import console
+from airback.staff.actions import ACTIONS, RESOLUTIONS, Action
+from airback.store import licences
+from airback.web.console.approvals import APPROVALS
+from airback.web.console.desk import (
+    MOST_BODY,
+    AnyRequest,
+    Visitor,
+    asked,
+    go,
+    platform,
+    posted,
+    show,
+    visitor,
+)
+from airback.web.templates import BEIJING
+
+#: The address of each action's form.
+FORMS: Final[Mapping[str, str]] = {
+    "deposit": "finance:deposit:credit",
+    "float": "finance:float:credit",
+    "rate-card": "pricing:rate_card:publish",
+    "effect": "operations:effect:resolve",
+    "pause": "operations:book:pause",
+    "resume": "operations:book:resume",
+    "licence": "compliance:licence:record",
+}
+ADDRESS: Final[Mapping[str, str]] = {action: address for address, action in FORMS.items()}
+
+
+def _action(form: str) -> Action:
+    if form not in FORMS:
+        raise Refused("not_found")
+    return ACTIONS[FORMS[form]]
+
+
+async def _stands(
+    request: AnyRequest, conn: asyncpg.Connection, action: Action, about: str
+) -> dict[str, Any]:
+    """What stands now, as the proposal's `before`."""
+    here = platform(request)
+    match action.name:
+        case "finance:deposit:credit":
+            balance = await console.balance_fen(conn, book=here.book, code=f"deposit:{about}")
+            return {"outlet": about, "balance_fen": balance} if about else {}
+        case "finance:float:credit":
+            return {"balance_fen": await console.balance_fen(conn, book=here.book, code="float")}
+        case "operations:book:pause" | "operations:book:resume":
+            book = await console.book_now(conn, book=here.book)
+            if book is None:
+                raise Refused("not_found")
+            return {"routing": book.routing} | ({"reason": book.pause_reason} if book.pause_reason else {})
+        case "operations:effect:resolve":
+            effect = await console.effect_by_ref(conn, book=here.book, ref=about) if about else None
+            if effect is None:
+                return {}
+            return {
+                "effect": effect.ref,
+                "kind": effect.kind,
+                "far_side": effect.far_side,
+                "result": effect.result,
+                "amount_fen": effect.amount_fen,
+            }
+        case "compliance:licence:record":
+            for licence in await licences.list_licences(conn, book=here.book):
+                if licence.number == about:
+                    return {
+                        "number": licence.number,
+                        "issuer": licence.issuer,
+                        "capabilities": sorted(licence.capabilities),
+                        "valid_from": licence.valid_from.astimezone(UTC).isoformat(),
+                        "valid_until": licence.valid_until.astimezone(UTC).isoformat(),
+                    }
+            return {}
+        case _:
+            cards = await console.rate_cards(conn, book=here.book)
+            card = console.in_force(cards, now=here.now())
+            return {} if card is None else {"version": str(card.version), "document": card.document}
+
+
+async def _form(
+    request: AnyRequest,
+    who: Visitor,
+    form: str,
+    *,
+    status: int = 200,
+    refused: Refused | None = None,
+    values: Mapping[str, str] | None = None,
+    chosen: list[str] | None = None,
+) -> Response[Any]:
+    here = platform(request)
+    action = _action(form)
+    given = dict(values or {})
+    about = given.get("about") or asked(request, "about")
+    async with here.pool.acquire() as conn:
+        stands = await _stands(request, conn, action, about)
+        card_text = ""
+        if form == "rate-card":
+            card_text = given.get("document") or await _card_text(request, stands)
+        return await show(
+            request,
+            who,
+            "propose.html",
+            section="approvals",
+            status=status,
+            conn=conn,
+            form=form,
+            action=action,
+            stands=stands,
+            about=about,
+            values=given,
+            chosen=chosen or [],
+            refused=refused,
+            outlets=await console.outlets(conn, book=here.book) if form == "deposit" else [],
+            effects=await console.open_effects(conn, book=here.book, limit=100)
+            if form == "effect" and not stands
+            else [],
+            capabilities=[str(one) for one in Capability],
+            resolutions=[str(one) for one in RESOLUTIONS],
+            card_text=card_text,
+        )
+
+
+async def _card_text(request: AnyRequest, stands: Mapping[str, Any]) -> str:
+    """The rate card in force, to be changed: the one published, else the one the platform works with."""
+    document = stands.get("document")
+    if document is None:
+        try:
+            document = dict((await platform(request).rate_card()).document)
+        except Refused:
+            return ""
+    return json.dumps(document, ensure_ascii=False, indent=2)
+
+
+@get("/approvals/propose/{form:str}", name="console-propose")
+async def propose_page(request: AnyRequest, form: str) -> Response[Any]:
+    """The form of one action."""
+    who = await visitor(request, needs=_action(form).propose)
+    return await _form(request, who, form)
+
+
+@post("/approvals/propose/{form:str}", status_code=200)
+async def propose_form(request: AnyRequest, form: str) -> Response[Any]:
+    """Propose. What was typed stays in the form when it is refused."""
+    action = _action(form)
+    who = await visitor(request, needs=action.propose)
+    here = platform(request)
+    sent = await posted(request, who)
+    keys = (
+        "about",
+        "amount",
+        "number",
+        "issuer",
+        "from",
+        "until",
+        "result",
+        "public_reason",
+        "effective",
+        "reason",
+    )
+    values = {key: sent.text(key) for key in keys} | {"document": sent.text("document", most=MOST_BODY)}
+    chosen = sent.texts("capabilities")
+    try:
+        async with here.pool.acquire() as conn:
+            about = values["number"] if form == "licence" else values["about"]
+            stands = await _stands(request, conn, action, about)
+            subject, after = _read(form, values, chosen, stands=stands, book=here.book, now=here.now())
+            if form == "deposit" and about not in {
+                outlet.outlet for outlet in await console.outlets(conn, book=here.book)
+            }:
+                raise Refused("not_found", field="outlet")
+            proposal = await propose.propose(
+                conn,
+                book=here.book,
+                action=action.name,
+                subject=subject,
+                before=stands,
+                after=after,
+                reason=values["reason"],
+                by=who.name,
+                roles=who.roles,
+                now=here.now(),
+                entropy=here.entropy,
+            )
+    except Refused as refused:
+        return await _form(
+            request,
+            who,
+            form,
+            status=refused.refusal.status,
+            refused=refused,
+            values=values,
+            chosen=chosen,
+        )
+    return go(f"{APPROVALS}/{ids.public('pro', proposal)}?told=proposed")
+
+
+def _read(
+    form: str,
+    values: Mapping[str, str],
+    chosen: list[str],
+    *,
+    stands: Mapping[str, Any],
+    book: int,
+    now: datetime,
+) -> tuple[str, dict[str, Any]]:
+    """(subject, after) of what was typed. Raises `Refused` with the field."""
+    match form:
+        case "deposit":
+            return values["about"], {"outlet": values["about"], "amount_fen": _fen(values["amount"])}
+        case "float":
+            return "float", {"amount_fen": _fen(values["amount"])}
+        case "pause":
+            if stands.get("routing") is False:
+                raise Refused("already_decided", field="routing")
+            return f"book-{book}", {"routing": False, "reason": values["public_reason"]}
+        case "resume":
+            if stands.get("routing") is True:
+                raise Refused("already_decided", field="routing")
+            return f"book-{book}", {"routing": True}
+        case "effect":
+            if not stands:
+                raise Refused("not_found", field="effect")
+            amount = _fen(values["amount"]) if values["amount"] else None
+            after: dict[str, Any] = {"effect": values["about"], "result": values["result"]}
+            return values["about"], after | ({} if amount is None else {"amount_fen": amount})
+        case "licence":
+            return values["number"], {
+                "number": values["number"],
+                "issuer": values["issuer"],
+                "capabilities": sorted(set(chosen)),
+                "valid_from": _day(values["from"], field="valid_from"),
+                # a licence is good through its last day
+                "valid_until": _day(values["until"], field="valid_until", plus=1),
+            }
+        case _:
+            document = _document(values["document"])
+            effective = _moment(values["effective"], now=now)
+            return f"version-{document.get('version', '')}", {"document": document, "effective_at": effective}
+
+
+def _fen(text: str) -> int:
+    try:
+        return parse_yuan(text.replace(",", "").replace(",", ""))
+    except MoneyError as error:
+        raise Refused(error.code, field="amount_fen") from error
+
+
+def _day(text: str, *, field: str, plus: int = 0) -> str:
+    """The beginning of a day in Beijing, `plus` days later, as an ISO time in UTC."""
+    try:
+        day = datetime.strptime(text, "%Y-%m-%d").date() + timedelta(days=plus)  # noqa: DTZ007
+    except (ValueError, OverflowError):
+        raise Refused("field_invalid", field=field) from None
+    return datetime.combine(day, time(), tzinfo=BEIJING).astimezone(UTC).isoformat()
+
+
+def _moment(text: str, *, now: datetime) -> str:
+    """A minute on Beijing's clock as an ISO time in UTC; empty means as soon as it is approved."""
+    if not text:
+        return now.astimezone(UTC).isoformat(timespec="seconds")
+    try:
+        moment = datetime.strptime(text, "%Y-%m-%dT%H:%M").replace(tzinfo=BEIJING)
+    except ValueError:
+        raise Refused("field_invalid", field="effective_at") from None
+    return moment.astimezone(UTC).isoformat(timespec="seconds")
+
+
+def _document(text: str) -> dict[str, Any]:
+    """A rate card's JSON. A number with a point is refused: the figures are integers."""
+    try:
+        document = json.loads(text, parse_float=_no_float, parse_constant=_no_float)
+    except (ValueError, RecursionError):
+        raise Refused("field_invalid", field="document") from None
+    if not isinstance(document, dict):
+        raise Refused("field_invalid", field="document")
+    return document
+
+
+def _no_float(text: str) -> Any:
+    raise ValueError(text)

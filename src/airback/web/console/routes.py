@@ -1,0 +1,51 @@
+"""The console's routes. `CONSOLE_ROUTERS` goes into the application; `app.state.platform` must be a `Platform`."""
+
+from typing import Final
+
+import asyncpg
+from litestar import Router
+
+from airback.domain.refusals import Refused
+from airback.web.console import approvals, orders, overview, people, proposing, registers, signing_in
+from airback.web.console.desk import HOME, MOST_BODY, SignedOut, refused_page, to_sign_in, unavailable_page
+
+CONSOLE_ROUTERS: Final[list[Router]] = [
+    Router(
+        path=HOME,
+        route_handlers=[
+            signing_in.sign_in_page,
+            signing_in.sign_in_form,
+            signing_in.sign_out_form,
+            signing_in.account_page,
+            signing_in.password_form,
+            overview.overview_page,
+            overview.alarms_page,
+            overview.effects_page,
+            overview.money_page,
+            overview.outlets_page,
+            orders.orders_page,
+            orders.order_page,
+            orders.cancel_form,
+            approvals.approvals_page,
+            approvals.approval_page,
+            approvals.decide_form,
+            proposing.propose_page,
+            proposing.propose_form,
+            registers.prices_page,
+            registers.licences_page,
+            people.people_page,
+            people.create_form,
+            people.disable_form,
+        ],
+        exception_handlers={
+            SignedOut: to_sign_in,
+            Refused: refused_page,
+            asyncpg.PostgresError: unavailable_page,
+            asyncpg.InterfaceError: unavailable_page,
+            OSError: unavailable_page,
+            TimeoutError: unavailable_page,
+        },
+        request_max_body_size=MOST_BODY,
+        include_in_schema=False,
+    )
+]

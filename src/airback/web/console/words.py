@@ -1,0 +1,302 @@
+"""Names and colours of what is stored as a code: states, results, kinds, phases, accounts.
+
+Colour never stands alone: each badge carries its word. A code that is not in a table is shown as it is.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final
+
+from airback.compliance.licences import CAPABILITY_NAMES, Standing
+from airback.domain.assets import CARRIERS, CNY
+from airback.domain.effects import Result
+from airback.domain.refusals import REFUSALS
+from airback.orders.states import FillState
+from airback.orders.states import State as OrderState
+from airback.payouts.states import State as PayoutState
+from airback.staff.actions import ACTIONS, KIND_NAMES, RESULT_NAMES
+from airback.staff.proposals import State as ProposalState
+from airback.staff.roles import ROLE_NAMES, Role
+
+BLUE: Final = "blue"
+GREEN: Final = "green"
+ORANGE: Final = "orange"
+RED: Final = "red"
+GREY: Final = "secondary"
+AZURE: Final = "azure"
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A code as people read it. `colour` is a name of the style sheet's palette."""
+
+    zh: str
+    en: str
+    colour: str = GREY
+
+    def text(self, language: str) -> str:
+        """The word in `zh` or `en`."""
+        return self.zh if language.startswith("zh") else self.en
+
+
+_S = OrderState
+ORDER: Final = MappingProxyType(
+    {
+        _S.SUBMITTED: Word("已提交", "Submitted", AZURE),
+        _S.SCREENED: Word("已筛查", "Screened", AZURE),
+        _S.VERIFIED: Word("已核实", "Verified", AZURE),
+        _S.HELD: Word("已冻结", "Held", BLUE),
+        _S.ROUTED: Word("送出中", "Being delivered", BLUE),
+        _S.DELIVERED: Word("已送达", "Delivered", BLUE),
+        _S.CREDITED: Word("付款中", "Being paid", BLUE),
+        _S.AWAITING_SELLER: Word("待卖家", "Awaiting seller", ORANGE),
+        _S.IN_REVIEW: Word("人工处理", "In review", ORANGE),
+        _S.CANCELLING: Word("取消中", "Cancelling", ORANGE),
+        _S.CLOSED: Word("已完成", "Closed", GREEN),
+        _S.DECLINED: Word("未受理", "Declined", GREY),
+        _S.CANCELLED: Word("已取消", "Cancelled", GREY),
+        _S.EXPIRED: Word("已过期", "Expired", GREY),
+        _S.FAILED: Word("失败", "Failed", RED),
+    }
+)
+
+FILL: Final = MappingProxyType(
+    {
+        FillState.RESERVED: Word("已预留", "Reserved", AZURE),
+        FillState.DELIVERING: Word("送出中", "Delivering", BLUE),
+        FillState.DELIVERED: Word("已送达", "Delivered", GREEN),
+        FillState.RELEASED: Word("已放回", "Released"),
+        FillState.FAILED: Word("失败", "Failed", RED),
+    }
+)
+
+PAYOUT: Final = MappingProxyType(
+    {
+        PayoutState.PLANNED: Word("待发出", "Planned", AZURE),
+        PayoutState.SENT: Word("已发出", "Sent", BLUE),
+        PayoutState.AWAITING_SELLER: Word("待卖家", "Awaiting seller", ORANGE),
+        PayoutState.PAID: Word("已付", "Paid", GREEN),
+        PayoutState.RETURNED: Word("已退回", "Returned", RED),
+        PayoutState.FAILED: Word("失败", "Failed", RED),
+    }
+)
+
+_RESULT_COLOURS: Final = {
+    Result.UNKNOWN: ORANGE,
+    Result.AWAITING_SELLER: ORANGE,
+    Result.SUCCEEDED: GREEN,
+    Result.FAILED: RED,
+    Result.REVERSED: RED,
+    Result.ACCEPTED: BLUE,
+    Result.PROCESSING: BLUE,
+}
+RESULT: Final = MappingProxyType(
+    {result: Word(zh, en, _RESULT_COLOURS.get(result, AZURE)) for result, (zh, en) in RESULT_NAMES.items()}
+)
+EFFECT: Final = MappingProxyType({kind: Word(zh, en) for kind, (zh, en) in KIND_NAMES.items()})
+
+PROPOSAL: Final = MappingProxyType(
+    {
+        ProposalState.OPEN: Word("待审批", "Open", ORANGE),
+        ProposalState.APPROVED: Word("已批准", "Approved", GREEN),
+        ProposalState.REJECTED: Word("已否决", "Rejected", RED),
+        ProposalState.EXPIRED: Word("已过期", "Expired"),
+    }
+)
+
+LICENCE: Final = MappingProxyType(
+    {
+        Standing.NOT_YET: Word("未生效", "Not yet valid", AZURE),
+        Standing.VALID: Word("有效", "Valid", GREEN),
+        Standing.ENDING: Word("即将到期", "Ends soon", ORANGE),
+        Standing.ENDED: Word("已到期", "Ended", RED),
+    }
+)
+
+PHASE: Final = MappingProxyType(
+    {
+        "posted": Word("入账", "Posted", GREEN),
+        "pending": Word("预留", "Pending", ORANGE),
+        "post": Word("预留转入账", "Pending, posted", GREEN),
+        "void": Word("预留撤销", "Pending, voided"),
+    }
+)
+
+ROLE: Final = MappingProxyType({role: Word(zh, en, BLUE) for role, (zh, en) in ROLE_NAMES.items()})
+ACTION: Final = MappingProxyType({name: Word(action.zh, action.en) for name, action in ACTIONS.items()})
+CAPABILITY: Final = MappingProxyType({one: Word(zh, en, BLUE) for one, (zh, en) in CAPABILITY_NAMES.items()})
+CARRIER: Final = MappingProxyType({code: Word(each.zh, each.en) for code, each in CARRIERS.items()})
+PRODUCT: Final = MappingProxyType(
+    {"balance": Word("话费余额", "Balance"), "card": Word("充值卡", "Recharge card")}
+)
+HOLD: Final = MappingProxyType(
+    {
+        "native": Word("运营商冻结", "Carrier's own hold"),
+        "custody": Word("先转入平台", "Moved into custody"),
+        "none": Word("不冻结", "No hold"),
+    }
+)
+CANCEL: Final = MappingProxyType(
+    {
+        "asked": Word("已要求取消", "Cancellation asked", ORANGE),
+        "too_late": Word("取消太晚", "Too late to cancel"),
+        "done": Word("已取消", "Cancelled"),
+    }
+)
+RAIL: Final = MappingProxyType(
+    {"alipay": Word("支付宝", "Alipay"), "credit": Word("平台余额", "Platform credit")}
+)
+OUTLET_KIND: Final = MappingProxyType({"house": Word("平台自营", "House", BLUE)})
+
+#: Kinds of ledger accounts: the first part of their code.
+ACCOUNT: Final = MappingProxyType(
+    {
+        "cash": Word("现金", "Cash"),
+        "clearing": Word("渠道在途", "Clearing at rails"),
+        "float": Word("自有备付资金", "Operator's float"),
+        "deposit": Word("渠道保证金", "Outlets' deposits"),
+        "proceeds": Word("待分配货款", "Proceeds to split"),
+        "payable": Word("应付卖家", "Payable to sellers"),
+        "stored": Word("卖家平台余额", "Sellers' platform credit"),
+        "fee": Word("服务费收入", "Fees"),
+        "rail_cost": Word("渠道成本", "Cost of rails"),
+        "spread": Word("价差收入", "Spread"),
+        "recourse": Word("向卖家追偿", "Recourse to sellers"),
+        "loss": Word("损失", "Loss"),
+        "suspense": Word("待查", "Suspense"),
+        "source": Word("话费来源", "Airtime brought"),
+        "held": Word("已冻结话费", "Airtime held"),
+        "transit": Word("在途话费", "Airtime in transit"),
+        "delivered": Word("已送达话费", "Airtime delivered"),
+        "stock": Word("库存话费", "Airtime in stock"),
+    }
+)
+
+ALARM: Final = MappingProxyType(
+    {
+        "account_overdrawn": Word("账户透支", "Account overdrawn", RED),
+        "safeguarding_short": Word("备付不足", "Safeguarding short", RED),
+        "effect_unresolved": Word("指令结果不明", "Effect unresolved", ORANGE),
+        "order_in_review": Word("订单待处理", "Order in review", ORANGE),
+    }
+)
+
+_SOURCES: Final = {
+    "seller": ("卖家", "Seller"),
+    "engine": ("系统", "Engine"),
+    "finance": ("财务", "Finance"),
+    "operations": ("运营", "Operations"),
+    "pricing": ("定价", "Pricing"),
+    "compliance": ("合规", "Compliance"),
+    "administrator": ("管理员", "Administrator"),
+    "staff": ("员工", "Staff"),
+    "carrier": ("运营商", "Carrier"),
+    "rail": ("付款渠道", "Rail"),
+    "messenger": ("短信", "Messenger"),
+}
+
+_VERBS: Final = {
+    "submitted": ("提交", "submitted"),
+    "requoted": ("重新报价", "requoted"),
+    "too_late": ("取消太晚", "too late to cancel"),
+    "cancel_asked": ("要求取消", "cancellation asked"),
+    "payee_given": ("更换收款账户", "payee given"),
+    "planned": ("计划付款", "payout planned"),
+    "sent": ("付款已发出", "payout sent"),
+    "paid": ("款项已付", "paid"),
+    "returned": ("付款退回", "payout returned"),
+}
+
+_TABLES: Final[Mapping[str, Mapping[Any, Word]]] = MappingProxyType(
+    {
+        "order": ORDER,
+        "fill": FILL,
+        "payout": PAYOUT,
+        "result": RESULT,
+        "effect": EFFECT,
+        "proposal": PROPOSAL,
+        "licence": LICENCE,
+        "phase": PHASE,
+        "role": ROLE,
+        "action": ACTION,
+        "capability": CAPABILITY,
+        "carrier": CARRIER,
+        "product": PRODUCT,
+        "hold": HOLD,
+        "cancel": CANCEL,
+        "rail": RAIL,
+        "outlet": OUTLET_KIND,
+        "account": ACCOUNT,
+        "alarm": ALARM,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """The tables in one language, as templates use them."""
+
+    language: str
+
+    def word(self, table: str, code: str) -> str:
+        """A code's word; the code itself when the table does not know it."""
+        found = _TABLES[table].get(code)
+        return code if found is None else found.text(self.language)
+
+    def colour(self, table: str, code: str) -> str:
+        """A code's colour in the style sheet's palette."""
+        found = _TABLES[table].get(code)
+        return GREY if found is None else found.colour
+
+    def codes(self, table: str) -> list[str]:
+        """Every code of a table, in its order."""
+        return [str(code) for code in _TABLES[table]]
+
+    def refusal(self, code: str) -> str:
+        """A refusal's sentence; the code itself when the catalogue does not know it."""
+        found = REFUSALS.get(code)
+        return code if found is None else found.sentence(self.language)
+
+    def far_side(self, name: str) -> str:
+        """`carrier:cmcc` → `China Mobile`; `rail:alipay` → `Alipay`."""
+        port, _, which = name.partition(":")
+        table = {"carrier": CARRIER, "rail": RAIL}.get(port)
+        if table is not None and which in table:
+            return table[which].text(self.language)
+        pair = _SOURCES.get(port)
+        return f"{pair[self._second]} {which}".strip() if pair else name
+
+    def event(self, action: str) -> str:
+        """An event's action as a sentence's beginning: `engine:order:held` → `Order held`."""
+        if action in ACTION:
+            return ACTION[action].text(self.language)
+        subject, _, verb = action.partition(":")[2].partition(":")
+        if subject == "order" and verb in ORDER:
+            return ORDER[OrderState(verb)].text(self.language)
+        if subject == "payout" and verb in _VERBS:
+            return _VERBS[verb][self._second]
+        if subject == "order" and verb in _VERBS:
+            return _VERBS[verb][self._second].capitalize()
+        return action
+
+    def source(self, action: str) -> str:
+        """Who did it: `seller:order:submitted` → `Seller`."""
+        source = action.partition(":")[0]
+        pair = _SOURCES.get(source)
+        return source if pair is None else pair[self._second]
+
+    def asset(self, code: str) -> str:
+        """`CNY`, or `cmcc.balance` → `China Mobile balance`."""
+        if code == CNY:
+            return code
+        carrier, _, product = code.partition(".")
+        return f"{self.word('carrier', carrier)} {self.word('product', product)}"
+
+    def roles(self, codes: tuple[str, ...]) -> list[str]:
+        """Roles' names in the order of the table."""
+        return [self.word("role", role) for role in Role if role in codes]
+
+    @property
+    def _second(self) -> int:
+        return 0 if self.language.startswith("zh") else 1
