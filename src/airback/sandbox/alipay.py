@@ -7,6 +7,7 @@ real one's back ends do, and signs what it printed. Endpoints:
     GET  /sandbox/alipay               app id, public key, money, counts
     POST /sandbox/alipay/merchant      {"public_key": PEM, "notify_url": URL or null, "balance_fen": n}, each optional
     POST /sandbox/alipay/accounts      {"accounts": [{"identity", "name"}]}: accounts with a holder's name
+    POST /sandbox/alipay/settle        let every transfer that is being processed succeed now
     GET  /sandbox/alipay/notification  ?out_biz_no=: the signed message about a transfer, as it would be posted now
 
 Faults (`POST /sandbox/faults`, far side `alipay`) strike the operations `transfer`, `query`, `log` and `notify`.
@@ -137,6 +138,11 @@ class SandboxAlipay:
         for account in listed:
             self._books.open_account(identity=account["identity"], name=account["name"])
         return Reply.json(200, {"accounts": len(listed)})
+
+    async def settle(self, request: Request) -> Reply:
+        """`POST /sandbox/alipay/settle`."""
+        del request
+        return Reply.json(200, {"settled": self._books.settle(now=self._at(), early=True)})
 
     async def show_notification(self, request: Request) -> Reply:
         """`GET /sandbox/alipay/notification?out_biz_no=`."""
@@ -359,6 +365,7 @@ def plug(frame: Frame) -> Plug:
             Route("GET", "/sandbox/alipay", alipay.show, counted=False),
             Route("POST", "/sandbox/alipay/merchant", alipay.merchant, counted=False),
             Route("POST", "/sandbox/alipay/accounts", alipay.accounts, counted=False),
+            Route("POST", "/sandbox/alipay/settle", alipay.settle, counted=False),
             Route("GET", "/sandbox/alipay/notification", alipay.show_notification, counted=False),
         ],
         counts=alipay.counts,

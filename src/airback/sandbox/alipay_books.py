@@ -162,11 +162,16 @@ class AlipayBooks:
             )
         return self.find(wish.out_biz_no, now=now), None
 
-    def settle(self, *, now: int) -> None:
-        """Let what was due succeed."""
-        self._db.execute(
+    def settle(self, *, now: int, early: bool = False) -> int:
+        """Let what is due succeed, or with `early` whatever is being processed; how many that were."""
+        if early:
+            self._db.execute(
+                "UPDATE transfers SET due_at = ? WHERE status = 'DEALING' AND due_at > ?", (now, now)
+            )
+        done = self._db.execute(
             "UPDATE transfers SET status = 'SUCCESS' WHERE status = 'DEALING' AND due_at <= ?", (now,)
         )
+        return done.rowcount
 
     def find(self, out_biz_no: str, *, now: int) -> Transfer | None:
         """The transfer under a reference."""
