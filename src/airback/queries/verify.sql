@@ -1,0 +1,215 @@
+-- What must always hold, asked of a live database. Each query returns what breaks its rule: (subject, detail).
+-- One repeatable-read snapshot is used for all of them. $1 is the book.
+
+-- name: posting_joins_accounts_of_one_asset
+-- 1. Both sides of every transfer are accounts of the transfer's asset, so it balances per asset.
+SELECT t.kind || ':' || t.subject AS subject, 'its accounts are missing or hold another asset' AS detail
+FROM transfers t
+LEFT JOIN accounts d ON d.book = t.book AND d.id = t.debit
+LEFT JOIN accounts c ON c.book = t.book AND c.id = t.credit
+WHERE t.book = $1 AND (d.asset IS DISTINCT FROM t.asset OR c.asset IS DISTINCT FROM t.asset)
+
+-- name: balance_is_the_sum_of_its_entries
+-- 1. An account's four sums are those of its transfers.
+WITH settled AS (
+    SELECT p.subject, p.kind, p.leg FROM transfers p
+    WHERE p.book = $1 AND p.phase IN ('post', 'void')
+), entries AS (
+    SELECT t.debit, t.credit,
+           CASE WHEN t.phase IN ('posted', 'post') THEN t.amount_fen ELSE 0 END AS posted,
+           CASE WHEN t.phase = 'pending' AND s.subject IS NULL THEN t.amount_fen ELSE 0 END AS pending
+    FROM transfers t LEFT JOIN settled s
+        ON t.phase = 'pending' AND s.subject = t.subject AND s.kind = t.kind AND s.leg = t.leg
+    WHERE t.book = $1
+), sums AS (
+    SELECT id, sum(dp) AS dp, sum(cp) AS cp, sum(dn) AS dn, sum(cn) AS cn FROM (
+        SELECT debit AS id, posted AS dp, 0 AS cp, pending AS dn, 0 AS cn FROM entries
+        UNION ALL SELECT credit, 0, posted, 0, pending FROM entries) both_sides
+    GROUP BY id
+)
+SELECT coalesce(a.code, s.id::text) AS subject,
+       format('the account says %s/%s posted, %s/%s pending; its entries say %s/%s, %s/%s', a.debits_posted,
+              a.credits_posted, a.debits_pending, a.credits_pending, s.dp, s.cp, s.dn, s.cn) AS detail
+FROM (SELECT * FROM accounts WHERE book = $1) a FULL JOIN sums s ON s.id = a.id
+WHERE coalesce(a.debits_posted, -1) <> coalesce(s.dp, 0) OR coalesce(a.credits_posted, -1) <> coalesce(s.cp, 0)
+   OR coalesce(a.debits_pending, -1) <> coalesce(s.dn, 0) OR coalesce(a.credits_pending, -1) <> coalesce(s.cn, 0)
+
+-- name: earmark_is_settled_once
+-- 1. A pending transfer is posted or voided, not both, and nothing is settled that was never pending.
+SELECT t.kind || ':' || t.subject AS subject,
+       CASE WHEN count(*) FILTER (WHERE phase = 'pending') = 0 THEN 'settled without having been pending'
+            ELSE 'both posted and voided' END AS detail
+FROM transfers t WHERE t.book = $1 AND phase <> 'posted'
+GROUP BY t.subject, t.kind, t.leg
+HAVING count(*) FILTER (WHERE phase = 'pending') = 0 OR count(*) FILTER (WHERE phase IN ('post', 'void')) > 1
+
+-- name: bound_holds
+-- 1. A bounded account is below zero only by what a fact took, and then an alarm was raised.
+SELECT a.code AS subject, format('overdrawn by %s fen without an alarm', a.overdrawn_fen) AS detail
+FROM accounts a
+WHERE a.book = $1 AND ((a.overdrawn_fen > 0 AND NOT EXISTS (
+        SELECT FROM alarms WHERE alarms.book = a.book AND kind = 'account_overdrawn' AND alarms.subject = a.code))
+    OR (a.bounded AND a.side = 'credit' AND a.debits_posted + a.debits_pending > a.credits_posted + a.overdrawn_fen)
+    OR (a.bounded AND a.side = 'debit' AND a.credits_posted + a.credits_pending > a.debits_posted + a.overdrawn_fen))
+
+-- name: clients_money_is_safeguarded
+-- 2. Cash apart from our own, less what has left through rails, covers what is owed to clients, or routing has stopped.
+WITH money AS (
+    SELECT sum(CASE WHEN code = 'cash:safeguarded' THEN debits_posted - credits_posted
+                    WHEN code LIKE 'clearing:%' THEN debits_posted - credits_posted ELSE 0 END) AS cash,
+           sum(CASE WHEN split_part(code, ':', 1) = ANY($2::text[]) THEN credits_posted - debits_posted ELSE 0 END) AS owed
+    FROM accounts WHERE book = $1 AND asset = 'CNY'
+)
+SELECT 'cash:safeguarded' AS subject, format('%s fen kept for clients, %s fen owed to them', cash, owed) AS detail
+FROM money WHERE cash < owed AND NOT EXISTS (
+    SELECT FROM books b JOIN alarms a ON a.book = b.book AND a.closed_at IS NULL
+    WHERE b.book = $1 AND NOT b.routing)
+
+-- name: delivered_is_within_held
+-- 3. An order delivers what its fills delivered, never more than was held.
+SELECT o.id::text AS subject,
+       format('held %s, delivered %s, fills delivered %s', o.held_fen, o.delivered_fen, coalesce(f.sum, 0)) AS detail
+FROM orders o LEFT JOIN (
+    SELECT order_id, sum(delivered_fen) AS sum FROM fills WHERE book = $1 AND state = 'delivered' GROUP BY order_id) f
+    ON f.order_id = o.id
+WHERE o.book = $1 AND (o.delivered_fen <> coalesce(f.sum, 0) OR (o.hold_kind <> 'none' AND o.delivered_fen > o.held_fen))
+
+-- name: delivered_is_what_far_sides_said
+-- 3. Each delivered fill has exactly one successful delivery effect, of its amount.
+SELECT f.id::text AS subject, format('delivered %s by %s successful effects of %s', f.delivered_fen, count(r.*), sum(coalesce(r.amount_fen, e.amount_fen))) AS detail
+FROM fills f
+LEFT JOIN effects e ON e.book = f.book AND e.order_id = f.order_id AND e.fill_id = f.id AND e.kind IN ('transfer', 'redeem')
+LEFT JOIN effect_results r ON r.book = e.book AND r.effect_id = e.id AND r.applied AND r.result = 'succeeded'
+WHERE f.book = $1
+GROUP BY f.id, f.delivered_fen, f.state
+HAVING (f.state = 'delivered' AND (count(r.*) <> 1 OR sum(coalesce(r.amount_fen, e.amount_fen)) FILTER (WHERE r.effect_id IS NOT NULL) < f.delivered_fen))
+    OR (f.state <> 'delivered' AND count(r.*) > 0)
+
+-- name: paid_is_within_credited
+-- 3. A seller is paid what was credited, once: by payouts that were paid and not returned.
+SELECT o.id::text AS subject, format('credited %s, paid %s, payouts paid %s', o.credited_fen, o.paid_fen, coalesce(p.sum, 0)) AS detail
+FROM orders o LEFT JOIN (
+    SELECT po.order_id, sum(po.amount_fen) AS sum FROM payout_orders po
+    JOIN payouts p ON p.book = po.book AND p.id = po.payout_id AND p.state = 'paid'
+    WHERE po.book = $1 GROUP BY po.order_id) p ON p.order_id = o.id
+WHERE o.book = $1 AND (o.paid_fen <> coalesce(p.sum, 0) OR o.paid_fen > o.credited_fen)
+
+-- name: payout_is_the_sum_of_its_shares
+-- 3. A payout is the sum of what it pays to orders, and one that was paid has one successful effect.
+SELECT p.id::text AS subject, format('%s fen, shares of %s fen, %s successful payments', p.amount_fen, s.sum, coalesce(e.n, 0)) AS detail
+FROM payouts p
+LEFT JOIN (SELECT payout_id, sum(amount_fen) AS sum FROM payout_orders WHERE book = $1 GROUP BY payout_id) s ON s.payout_id = p.id
+LEFT JOIN (SELECT e.payout_id, count(*) AS n FROM effects e
+           JOIN effect_results r ON r.book = e.book AND r.effect_id = e.id AND r.applied AND r.result = 'succeeded'
+           WHERE e.book = $1 AND e.payout_id IS NOT NULL GROUP BY e.payout_id) e ON e.payout_id = p.id
+WHERE p.book = $1 AND (p.amount_fen IS DISTINCT FROM s.sum
+    OR coalesce(e.n, 0) <> CASE WHEN p.state IN ('paid', 'returned') THEN 1 ELSE 0 END)
+
+-- name: payable_is_what_orders_say
+-- 3. What the ledger owes a seller is what their orders were credited less what they were paid.
+SELECT a.code AS subject, format('the ledger owes %s fen, the orders %s', a.credits_posted - a.debits_posted, coalesce(o.owed, 0)) AS detail
+FROM accounts a LEFT JOIN (
+    SELECT 'payable:' || seller AS code, sum(credited_fen - paid_fen) AS owed FROM orders WHERE book = $1 GROUP BY seller) o
+    ON o.code = a.code
+WHERE a.book = $1 AND a.code LIKE 'payable:%' AND a.credits_posted - a.debits_posted <> coalesce(o.owed, 0)
+
+-- name: card_belongs_to_one_order
+-- 3. A card that was sold keeps its claim for ever, and no other order of that card succeeded.
+SELECT o.id::text AS subject,
+       CASE WHEN c.order_id IS NULL THEN 'sold without a permanent claim on its code' ELSE 'the same card was sold twice' END AS detail
+FROM orders o
+LEFT JOIN (SELECT order_id, bool_and(expires_at IS NULL) AS kept FROM claims WHERE book = $1 AND kind = 'card' GROUP BY order_id) c
+    ON c.order_id = o.id
+WHERE o.book = $1 AND o.product = 'card' AND o.state IN ('delivered', 'credited', 'closed')
+  AND (c.order_id IS NULL OR NOT c.kept OR EXISTS (
+    SELECT FROM orders p WHERE p.book = o.book AND p.product = 'card' AND p.carrier = o.carrier
+        AND p.card_number = o.card_number AND p.id <> o.id AND p.state IN ('delivered', 'credited', 'closed')))
+
+-- name: open_order_has_a_due_time
+-- 4. An order that has not ended has a time at which it is looked at again, not long past unless nobody works.
+SELECT o.id::text AS subject, CASE WHEN w.order_id IS NULL THEN 'is ' || o.state || ' and nobody will look at it again'
+                                   ELSE 'is ' || o.state || ' and was due at ' || w.due_at END AS detail
+FROM orders o LEFT JOIN work w ON w.book = o.book AND w.order_id = o.id
+WHERE o.book = $1 AND o.state <> ALL($2::text[])
+  AND (w.order_id IS NULL OR (w.due_at < $3::timestamptz - interval '1 hour' AND EXISTS (
+        SELECT FROM writers wr WHERE wr.book = $1 AND wr.seen_at > $3::timestamptz - interval '1 minute')))
+
+-- name: ended_order_has_no_work
+-- 4. Open work is of orders that have not ended.
+SELECT w.order_id::text AS subject, 'has ended or never was, but is still open work' AS detail
+FROM work w LEFT JOIN orders o ON o.book = w.book AND o.id = w.order_id
+WHERE w.book = $1 AND (o.id IS NULL OR o.state = ANY($2::text[]))
+
+-- name: ended_order_holds_nothing
+-- 4. An order that has ended has no fill, payout or effect that has not.
+SELECT o.id::text AS subject, 'has ended with something still under way' AS detail
+FROM orders o WHERE o.book = $1 AND o.state = ANY($2::text[]) AND (
+    EXISTS (SELECT FROM fills f WHERE f.book = o.book AND f.order_id = o.id AND f.state IN ('reserved', 'delivering'))
+    OR EXISTS (SELECT FROM payout_orders po JOIN payouts p ON p.book = po.book AND p.id = po.payout_id
+               WHERE po.book = o.book AND po.order_id = o.id AND p.state IN ('planned', 'sent', 'awaiting_seller')))
+
+-- name: unresolved_payout_has_an_effect
+-- 4. A payout under way has an effect under way.
+SELECT p.id::text AS subject, 'is ' || p.state || ' with no effect under way' AS detail
+FROM payouts p WHERE p.book = $1 AND p.state IN ('planned', 'sent', 'awaiting_seller') AND NOT EXISTS (
+    SELECT FROM effects e JOIN open_effects o ON o.book = e.book AND o.effect_id = e.id
+    WHERE e.book = p.book AND e.payout_id = p.id)
+
+-- name: effect_is_final_or_asked_about
+-- 5. Every effect has a final result, or stands among the open ones with a next question; never both.
+SELECT e.ref AS subject, CASE WHEN o.effect_id IS NULL THEN 'has no final result and no next question'
+                              ELSE 'has a final result and is still asked about' END AS detail
+FROM effects e
+LEFT JOIN open_effects o ON o.book = e.book AND o.effect_id = e.id
+LEFT JOIN LATERAL (SELECT r.result FROM effect_results r
+                   WHERE r.book = e.book AND r.effect_id = e.id AND r.applied ORDER BY r.n DESC LIMIT 1) last ON true
+WHERE e.book = $1 AND ((o.effect_id IS NULL) <> (coalesce(last.result, '') IN ('succeeded', 'failed', 'reversed')))
+
+-- name: open_effect_exists
+-- 5. What is asked about was journalled.
+SELECT o.effect_id::text AS subject, 'is asked about but not in the journal' AS detail
+FROM open_effects o LEFT JOIN effects e ON e.book = o.book AND e.id = o.effect_id
+WHERE o.book = $1 AND e.id IS NULL
+
+-- name: reference_was_used_once
+-- 5. No reference stands for two requests.
+SELECT ref AS subject, format('stands for %s requests', count(*)) AS detail
+FROM effects WHERE book = $1 GROUP BY ref HAVING count(*) > 1
+
+-- name: credited_orders
+-- 6. Orders that were credited, for the check of their quotes.
+SELECT o.id, o.quote, o.delivered_fen, o.credited_fen, o.net_fen, o.paid_fen, o.state, (r.order_id IS NOT NULL) AS receipted,
+       (SELECT sum(t.amount_fen) FROM transfers t WHERE t.book = o.book AND t.order_id = o.id AND t.kind = 'credit'
+        AND t.phase = 'posted' AND t.credit = (SELECT id FROM accounts a WHERE a.book = o.book AND a.code = 'payable:' || o.seller AND a.asset = 'CNY')) AS posted_fen
+FROM orders o LEFT JOIN receipts r ON r.book = o.book AND r.order_id = o.id
+WHERE o.book = $1 AND o.id > $2 AND (o.credited_fen > 0 OR o.state IN ('credited', 'closed'))
+ORDER BY o.id LIMIT $3
+
+-- name: event_sequence_has_no_gap
+-- 7. Sequence numbers run from 1 without a gap.
+SELECT 'events' AS subject, format('%s events up to number %s', count(*), max(seq)) AS detail
+FROM events WHERE book = $1 HAVING count(*) <> coalesce(max(seq), 0)
+
+-- name: leaf_is_the_hash_of_its_body
+-- 7. A stored leaf is the hash of its salt and body, unless both were erased.
+SELECT seq::text AS subject, 'its leaf is not the hash of its salt and body' AS detail
+FROM events WHERE book = $1 AND salt IS NOT NULL
+  AND leaf <> sha256('\x0001'::bytea || sha256(salt || body))
+
+-- name: executed_effects
+-- 8. What we hold to have been executed at a far side, and what is still open there.
+SELECT e.ref, e.kind, e.far_side, o.hold_kind, coalesce(r.amount_fen, e.amount_fen) AS amount_fen, coalesce(r.result, 'open') AS result
+FROM effects e
+LEFT JOIN orders o ON o.book = e.book AND o.id = e.order_id
+LEFT JOIN LATERAL (SELECT result, amount_fen FROM effect_results r
+                   WHERE r.book = e.book AND r.effect_id = e.id AND r.applied ORDER BY r.n DESC LIMIT 1) r ON true
+WHERE e.book = $1 AND e.kind IN ('hold', 'transfer', 'redeem', 'release', 'pay') AND e.far_side = $2
+
+-- name: far_sides
+-- 8. Far sides that effects went to, with the time of the first.
+SELECT far_side, min(at) AS since FROM effects
+WHERE book = $1 AND kind IN ('transfer', 'redeem', 'pay', 'hold') GROUP BY far_side ORDER BY far_side
+
+-- name: open_breaks
+-- 8. Differences that are already somebody's work.
+SELECT subject FROM alarms WHERE book = $1 AND kind = 'statement_difference' AND closed_at IS NULL
