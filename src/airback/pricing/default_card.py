@@ -37,8 +37,8 @@ DEFAULT_CARD: Final[dict[str, Any]] = {
             },
         },
         "face": {
-            "zh": "面值",
-            "en": "Face value",
+            "zh": "面值档位",
+            "en": "Face value band",
             "on": True,
             "source": "S1",
             "note": (

@@ -19,7 +19,7 @@ totals, so the lines sum to the net without a remainder line, and a higher face 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta, timezone
 from typing import Any, Final
 
@@ -104,7 +104,8 @@ def price(*, card: RateCard, terms: Terms, delivered: bool = False) -> Price:
         net_fen = max(net_fen, 1)
     elif net_fen < 1:
         raise Refused("amount_below_minimum", field="face_fen")
-    lines.close(rail.factor, -rail.rate_ppm, net_fen)
+    cost = replace(rail.factor, zh=f"支付通道费({rail.factor.zh})", en=f"Payment cost ({rail.factor.en})")
+    lines.close(cost, -rail.rate_ppm, net_fen)
     return Price(
         lines=tuple(lines.found),
         rate_ppm=gross_ppm,

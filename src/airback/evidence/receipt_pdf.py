@@ -1,0 +1,259 @@
+"""A receipt as one A4 page in PDF: the same in every place, whatever fonts the machine has.
+
+`receipt.typ` is the page, this module the text on it. What came from people reaches the page as JSON text values,
+so nothing in it can be read as markup. The same document gives the same bytes.
+"""
+
+import io
+import json
+import re
+import threading
+import unicodedata
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any, Final, Literal, cast
+
+import segno
+import typst
+
+from airback.domain.assets import CARRIERS
+from airback.domain.money import percent, yuan
+from airback.evidence.amount_words import in_capitals
+from airback.evidence.receipt_words import WORDS, Words
+from airback.evidence.receipts import digest
+
+FAMILY: Final = "Noto Sans SC"
+_WEIGHTS: Final = frozenset({400, 700})
+_TEMPLATE: Final = Path(__file__).with_name("receipt.typ")
+_CHINA: Final = timezone(timedelta(hours=8))
+_URL: Final = re.compile(r"https?://[\x21-\x7e]{1,300}", re.ASCII)
+_MOST_DELIVERIES: Final = 5
+_MOST_LINES: Final = 14
+_MOST_REFS: Final = 2
+_ROOMY_ROWS: Final = 12
+
+
+class FontsMissing(Exception):
+    """The Chinese font is not where it should be. The text says where, and what to run."""
+
+    def __init__(self, fonts: Path) -> None:
+        super().__init__(
+            f"{fonts} lacks {FAMILY} in regular and bold, which receipts are printed in; run: make setup"
+        )
+
+
+def render(
+    document: Mapping[str, Any],
+    *,
+    fonts: Path,
+    check_url: str | None = None,
+    language: str = "zh",
+    form: Literal["pdf", "png"] = "pdf",
+) -> bytes:
+    """The page of a signed receipt (`evidence.receipts.sign_receipt`) as PDF, or as PNG at 144 dpi.
+
+    `fonts` is the folder with the regular and bold TTF; no other font is used. `check_url` is where people check
+    the receipt (http or https, at most 300 characters); the QR code holds it with the receipt's digest behind `#`,
+    which browsers keep to themselves, or, without it, order and digest. Raises FontsMissing, and ValueError for
+    another kind of URL.
+    """
+    if check_url is not None and not _URL.fullmatch(check_url):
+        raise ValueError("check_url is no http address")
+    words = WORDS["zh" if language.startswith("zh") else "en"]
+    data = json.dumps(_page(document, words, check_url), ensure_ascii=False)
+    closed = _moment(document["times"]["closed"])
+    return _printer(fonts).compile({"data": data}, form, closed)
+
+
+def _page(document: Mapping[str, Any], words: Words, check_url: str | None) -> dict[str, Any]:
+    order, name = document["order"], digest(document)
+    target = f"airback:{order}:{name}" if check_url is None else f"{check_url}#{name}"
+    payment, times = document["payment"], document["times"]
+    return {
+        "lang": words.language,
+        "title": words.title,
+        "subtitle": words.subtitle,
+        "scan": list(words.scan),
+        "order": _plain(order, 40),
+        "operator": _plain(document["operator"], 60),
+        "qr": _qr(target),
+        "paid_label": words.paid,
+        "paid": f"¥ {_money(payment['paid_fen'])}",
+        "paid_words": in_capitals(payment["paid_fen"]),
+        "status": words.status,
+        "facts": _facts(document, words),
+        "dense": len(document["price"]["components"]) + len(document["deliveries"]) > _ROOMY_ROWS,
+        "price_heading": words.price,
+        "price_head": list(words.price_head),
+        "lines": _lines(document, words),
+        "deliveries_heading": words.deliveries,
+        "deliveries_head": list(words.deliveries_head),
+        "deliveries": [
+            [
+                "—" if one["at"] is None else _local(one["at"]),
+                one["target"],
+                "—" if one["carrier_ref"] is None else _plain(one["carrier_ref"], 48),
+                _money(one["amount_fen"]),
+            ]
+            for one in document["deliveries"][:_MOST_DELIVERIES]
+        ],
+        "deliveries_more": _more(document, words),
+        "times_heading": words.times,
+        "times": [
+            {"name": words.steps[step], "date": _local(at)[:10], "time": _local(at)[11:]}
+            for step, at in times.items()
+            if at is not None
+        ],
+        "proof_heading": words.proof,
+        "proof": _proof(document, words, name),
+        "small_print": words.small_print,
+    }
+
+
+def _facts(document: Mapping[str, Any], words: Words) -> list[list[str]]:
+    carrier = CARRIERS[document["carrier"]]
+    payment = document["payment"]
+    references = [_plain(ref, 40) for ref in payment["rail_refs"]]
+    shown = references[:_MOST_REFS] + (["…"] if len(references) > _MOST_REFS else [])
+    return [
+        [words.buyer, _plain(document["operator"], 60)],
+        [words.seller, _plain(payment["payee"], 60)],
+        [
+            words.asset,
+            f"{carrier.zh if words.language == 'zh' else carrier.en} {words.products[document['product']]}",
+        ],
+        [words.number, document["number"]],
+        [words.face, f"¥ {_money(document['face_fen'])}"],
+        [words.delivered, f"¥ {_money(document['delivered_fen'])}"],
+        [words.rail, words.rails.get(payment["rail"], _plain(payment["rail"], 40))],
+        [words.rail_ref, "\n".join(shown) or "—"],
+        [words.order, _plain(document["order"], 40)],
+        [words.agreement, _plain(document["agreement"], 40)],
+    ]
+
+
+def _lines(document: Mapping[str, Any], words: Words) -> list[dict[str, Any]]:
+    """The quote's lines with the gross after the lines that make it, deductions, and what was paid."""
+    price = document["price"]
+    rows = [_row(words.delivered_face, "100%", document["delivered_fen"], strong=False)]
+    gross_shown = False
+    components = price["components"]
+    if len(components) > _MOST_LINES:
+        components = [line for line in components if line["amount_fen"]][:_MOST_LINES]
+    for line in components:
+        if not gross_shown and _is_cost(line["name"]):
+            rows.append(_row(words.gross, f"{percent(price['rate_ppm'])}%", price["gross_fen"], strong=True))
+            gross_shown = True
+        rows.append(
+            _row(
+                _plain(line[words.language], 60),
+                f"{'+' if line['rate_ppm'] > 0 and line['name'] != 'base' else ''}{percent(line['rate_ppm'])}%",
+                line["amount_fen"],
+                strong=False,
+            )
+        )
+    rows.append(_row(words.net, "", price["net_fen"], strong=True))
+    for one in document["deductions"]:
+        rows.append(_row(_plain(one[words.language], 60), "", -one["amount_fen"], strong=False))
+    if document["deductions"]:
+        rows.append(_row(words.paid, "", document["payment"]["paid_fen"], strong=True))
+    return rows
+
+
+def _proof(document: Mapping[str, Any], words: Words, name: str) -> list[list[str | list[str]]]:
+    quote = document["quotes"][-1]
+    events = document["events"]
+    span = f"{events[0]['seq']} – {events[-1]['seq']}" if events else "—"
+    signature = _plain(document["signature"], 88)
+    return [
+        [words.quote, [f"{_plain(quote['id'], 26)}    {words.card_version.format(quote['card_version'])}"]],
+        [words.events, [f"{span}    {words.events_count.format(len(events))}"]],
+        [words.digest, [name]],
+        [words.signature, [signature]],
+        [words.key, [_plain(document["key_id"], 64)]],
+    ]
+
+
+def _more(document: Mapping[str, Any], words: Words) -> str:
+    rest = document["deliveries"][_MOST_DELIVERIES:]
+    if not rest:
+        return ""
+    return words.more.format(count=len(rest), amount=_money(sum(one["amount_fen"] for one in rest)))
+
+
+def _row(name: str, rate: str, amount_fen: int, *, strong: bool) -> dict[str, Any]:
+    return {"name": name, "rate": rate.replace("-", "−"), "amount": _money(amount_fen), "strong": strong}
+
+
+def _is_cost(name: str) -> bool:
+    return name == "fee" or name.startswith(("charge:", "rail:"))
+
+
+def _money(fen: int) -> str:
+    """`-123456` → `−1,234.56`."""
+    whole, part = yuan(abs(fen)).split(".")
+    return f"{'−' if fen < 0 else ''}{int(whole):,}.{part}"
+
+
+def _moment(text: str) -> datetime:
+    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+
+
+def _local(text: str) -> str:
+    return _moment(text).astimezone(_CHINA).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _plain(text: str, most: int) -> str:
+    """Printable text of at most so many columns: control and direction characters gone, the rest cut with `…`."""
+    text = " ".join("".join(" " if unicodedata.category(c)[0] in "CZ" else c for c in text).split())
+    columns = 0
+    kept: list[str] = []
+    for character in text:
+        columns += 2 if unicodedata.east_asian_width(character) in "WF" else 1
+        if columns > most:
+            return "".join(kept[:-1]) + "…"
+        kept.append(character)
+    return text
+
+
+def _qr(target: str) -> str:
+    out = io.BytesIO()
+    segno.make(target, error="m", micro=False).save(out, kind="svg", border=0, xmldecl=False, dark="#1c2a33")
+    return out.getvalue().decode()
+
+
+class _Printer:
+    """A compiler that has read the fonts and the page once; used by one thread at a time."""
+
+    def __init__(self, fonts: Path) -> None:
+        found = typst.Fonts(include_system_fonts=False, include_embedded_fonts=False, font_paths=[fonts])
+        if not {font.weight for font in found.fonts() if font.family == FAMILY} >= _WEIGHTS:
+            raise FontsMissing(fonts)
+        # The root is the folder of the template: the page can read nothing else.
+        self._compiler = typst.Compiler(
+            str(_TEMPLATE), root=str(_TEMPLATE.parent), font_paths=found, ignore_system_fonts=True
+        )
+        self._lock = threading.Lock()
+
+    def compile(self, inputs: dict[str, str], form: Literal["pdf", "png"], at: datetime) -> bytes:
+        with self._lock:
+            page = self._compiler.compile(format=form, sys_inputs=inputs, timestamp=at)
+        if isinstance(page, list):
+            page = page[0]
+        return cast(bytes, page)
+
+
+_printers: Final[dict[Path, _Printer]] = {}
+_printers_lock: Final = threading.Lock()
+
+
+def _printer(fonts: Path) -> _Printer:
+    fonts = fonts.resolve()
+    with _printers_lock:
+        printer = _printers.get(fonts)
+        if printer is None:
+            if not fonts.is_dir():
+                raise FontsMissing(fonts)
+            printer = _printers[fonts] = _Printer(fonts)
+        return printer
