@@ -695,6 +695,14 @@ _TABLE: Final = (
         "请刷新页面后重新提交。",
         "Reload the page and send it again.",
     ),
+    Refusal(
+        "draft_gone",
+        410,
+        "这次填写已经过期,或已经提交。",
+        "This sale lapsed, or was submitted already.",
+        "请在我的订单中查看,或重新开始。",
+        "Look under My orders, or start again.",
+    ),
     # -- our own
     Refusal(
         "internal",
