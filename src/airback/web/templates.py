@@ -74,6 +74,8 @@ def environment(reader: str, language: str) -> Environment:
     made.globals.update(static_url=static_url, language=language)
     made.filters.update(
         yuan=grouped_yuan,
+        plain_yuan=plain_yuan,
+        signed_yuan=signed_yuan,
         percent=percent,
         mask=mask,
         clock=clock,
@@ -94,6 +96,17 @@ def grouped_yuan(fen: int) -> str:
     """Yuan with a comma every three digits: `1234567` → `12,345.67`."""
     whole, _, part = yuan(fen).partition(".")
     return f"{_YUAN.sub(',', whole)}.{part}"
+
+
+def plain_yuan(fen: int) -> str:
+    """Yuan without needless zeros, as a form takes it back: `5000` → `50`, `9950` → `99.5`, `1` → `0.01`."""
+    return yuan(fen).rstrip("0").rstrip(".")
+
+
+def signed_yuan(fen: int) -> str:
+    """An amount that is added or taken: `+¥90.00`, `−¥3.00`, `¥0.00`."""
+    sign = "+" if fen > 0 else "−" if fen < 0 else ""
+    return f"{sign}¥{grouped_yuan(abs(fen))}"
 
 
 def clock(at: datetime, form: str = "%m-%d %H:%M:%S") -> str:

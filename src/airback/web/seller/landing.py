@@ -1,0 +1,60 @@
+"""Pages anybody may read: the start, the price table, the agreement, what happens to personal data."""
+
+from typing import Any
+
+from litestar import Request, Response, get, post
+
+from airback.domain.refusals import Refused
+from airback.orders.intake import AGREEMENT
+from airback.pricing.cards import RateCard
+from airback.queries.platform import Platform
+from airback.web.seller import prices
+from airback.web.seller.session import new_session
+from airback.web.seller.visit import open_visit
+
+
+async def rate_card(platform: Platform) -> RateCard | None:
+    """The rate card in force, or None when nothing is bought at present."""
+    try:
+        return await platform.rate_card()
+    except Refused:
+        return None
+
+
+@get("/", include_in_schema=False)
+async def start(request: Request[Any, Any, Any]) -> Response[str]:
+    """What can be sold, what it nets, how it goes."""
+    visit = open_visit(request)
+    card = await rate_card(visit.platform)
+    shown = prices.hundred(card, language=visit.language, now=visit.now) if card else []
+    return visit.show("landing.html", {"prices": shown})
+
+
+@get("/rates", include_in_schema=False)
+async def rates(request: Request[Any, Any, Any]) -> Response[str]:
+    """The published rate table."""
+    visit = open_visit(request)
+    card = await rate_card(visit.platform)
+    shown = prices.table(card, language=visit.language, now=visit.now) if card else None
+    return visit.show("rates.html", {"table": shown})
+
+
+@get("/agreement", include_in_schema=False)
+async def agreement(request: Request[Any, Any, Any]) -> Response[str]:
+    """The agreement in force."""
+    return open_visit(request).show("agreement.html", {"agreement": AGREEMENT})
+
+
+@get("/privacy", include_in_schema=False)
+async def privacy(request: Request[Any, Any, Any]) -> Response[str]:
+    """What is done with personal data, and the way out."""
+    return open_visit(request).show("privacy.html")
+
+
+@post("/leave", include_in_schema=False)
+async def leave(request: Request[Any, Any, Any]) -> Response[None]:
+    """Forget this browser's number and orders."""
+    visit = open_visit(request)
+    await visit.form()
+    visit.session = new_session(now=visit.now, entropy=visit.platform.entropy)
+    return visit.go("/")

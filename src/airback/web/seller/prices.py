@@ -1,0 +1,261 @@
+"""Prices as a seller reads them: an estimate while typing, the signed quote, the public table. No database."""
+
+import base64
+import binascii
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, Final
+
+import msgspec
+
+from airback.domain import ids
+from airback.domain.assets import BALANCE, CARD, CARRIERS
+from airback.domain.canonical import canonical
+from airback.domain.money import percent
+from airback.domain.refusals import Refused
+from airback.pricing.cards import RateCard
+from airback.pricing.quotes import (
+    Quote,
+    QuoteAsk,
+    check_quote,
+    make_quote,
+    public_rate_table,
+    read_quote,
+    sign_quote,
+)
+from airback.queries.platform import Platform
+from airback.web.seller.draft import Draft
+
+CLIENT: Final = "web"
+RAIL_SHOWN: Final = "alipay"
+_PLACE: Final = re.compile(r"[0-9]{2,6}", re.ASCII)
+_MOST_QUOTE_CHARACTERS: Final = 12_000
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What somebody would receive, before they say who they are."""
+
+    net_fen: int
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One line of a price in the reader's language: its name, its rate as text, its amount and its source."""
+
+    name: str
+    rate: str
+    amount_fen: int
+    source: str
+
+
+async def estimate(
+    platform: Platform,
+    *,
+    product: str,
+    carrier: str,
+    face_fen: int,
+    expires_on: date | None,
+    province: str | None,
+    rail: str,
+    now: datetime,
+) -> Estimate:
+    """The net of a price that is not offered yet. Raises `Refused`."""
+    body = make_quote(
+        book=platform.book,
+        card=await platform.rate_card(),
+        ask=QuoteAsk(
+            product=product,
+            carrier=carrier,
+            face_fen=face_fen,
+            number=None,
+            card_number=None,
+            expires_on=expires_on,
+            province=place(province),
+            rail=rail,
+            seller=f"{CLIENT}/estimate",
+        ),
+        quote_id=ids.new_reference(entropy=platform.entropy),
+        issued_at=now,
+    )
+    return Estimate(body["net_fen"])
+
+
+async def offer(platform: Platform, draft: Draft, *, seller_ref: str, now: datetime) -> Quote:
+    """A fresh signed quote for a draft. Raises `Refused`."""
+    body = make_quote(
+        book=platform.book,
+        card=await platform.rate_card(),
+        ask=QuoteAsk(
+            product=draft.product,
+            carrier=draft.carrier,
+            face_fen=draft.face_fen,
+            number=draft.number,
+            card_number=draft.card_number,
+            expires_on=draft.expires_on,
+            province=place(draft.province),
+            rail=draft.rail,
+            seller=f"{CLIENT}/{seller_ref}",
+        ),
+        quote_id=ids.new_reference(entropy=platform.entropy),
+        issued_at=now,
+    )
+    return read_quote(sign_quote(body, keys=platform.keys))
+
+
+def pack(quote: Quote) -> str:
+    """A quote as a form carries it."""
+    return base64.urlsafe_b64encode(canonical(quote.document)).decode()
+
+
+def unpack(text: str, *, platform: Platform, now: datetime) -> Quote:
+    """The quote a form brought back. Raises `Refused` `quote_invalid` or `quote_expired`."""
+    if not 0 < len(text) <= _MOST_QUOTE_CHARACTERS:
+        raise Refused("quote_invalid")
+    try:
+        document = msgspec.json.decode(base64.b64decode(text, altchars=b"-_", validate=True))
+    except (binascii.Error, ValueError, msgspec.DecodeError):
+        raise Refused("quote_invalid") from None
+    return check_quote(document, keys=platform.keys, now=now, book=platform.book)
+
+
+def parts(quote: Mapping[str, Any], *, language: str, sources: Mapping[str, str]) -> list[Part]:
+    """The lines of a quote for a reader."""
+    return [
+        Part(
+            name=line["zh"] if language == "zh" else line["en"],
+            rate=f"{'+' if line['rate_ppm'] > 0 else '−'}{percent(abs(line['rate_ppm']))} %"
+            if line["rate_ppm"]
+            else "",
+            amount_fen=line["amount_fen"],
+            source=sources.get(line["source"], line["source"]),
+        )
+        for line in quote["components"]
+    ]
+
+
+def place(province: str | None) -> str | None:
+    """A place's code as the price formula knows it; a name or nonsense counts as not stated."""
+    return province if province and _PLACE.fullmatch(province) else None
+
+
+@dataclass(frozen=True, slots=True)
+class CarrierPrices:
+    """What a hundred yuan nets at one carrier; None where it is not bought."""
+
+    carrier: str
+    name: str
+    balance_fen: int | None
+    card_fen: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class TableRow:
+    """Nets of one face value, one for each carrier of the table."""
+
+    face_fen: int
+    nets: tuple[int | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TablePart:
+    """The table of one product."""
+
+    product: str
+    carriers: tuple[str, ...]
+    rows: tuple[TableRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FactorLine:
+    """A factor of the price as anybody may read it."""
+
+    name: str
+    on: bool
+    figures: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The published rate table."""
+
+    version: int
+    since: datetime
+    parts: tuple[TablePart, ...]
+    factors: tuple[FactorLine, ...]
+
+
+def hundred(card: RateCard, *, language: str, now: datetime) -> list[CarrierPrices]:
+    """What a hundred yuan nets, by carrier."""
+    nets = _nets(card, now)
+    rows = [
+        CarrierPrices(
+            carrier.code,
+            carrier.zh if language == "zh" else carrier.en,
+            nets.get((BALANCE, carrier.code, 10_000)),
+            nets.get((CARD, carrier.code, 10_000)),
+        )
+        for carrier in CARRIERS.values()
+    ]
+    return [row for row in rows if row.balance_fen is not None or row.card_fen is not None]
+
+
+def table(card: RateCard, *, language: str, now: datetime) -> Table:
+    """The whole table in the reader's language."""
+    nets = _nets(card, now)
+    names = tuple(carrier.zh if language == "zh" else carrier.en for carrier in CARRIERS.values())
+    made = []
+    for product in (BALANCE, CARD):
+        faces = sorted({face for what, _, face in nets if what == product})
+        rows = tuple(
+            TableRow(face, tuple(nets.get((product, code, face)) for code in CARRIERS)) for face in faces
+        )
+        made.append(TablePart(product, names, rows))
+    return Table(card.version, card.effective_from, tuple(made), tuple(_factors(card, language, now)))
+
+
+def _nets(card: RateCard, now: datetime) -> dict[tuple[str, str, int], int]:
+    return {
+        (row["product"], row["carrier"], row["face_fen"]): row["net_fen"]
+        for row in public_rate_table(card, at=now)
+        if row["rail"] == RAIL_SHOWN
+    }
+
+
+def _factors(card: RateCard, language: str, now: datetime) -> list[FactorLine]:
+    zh = language == "zh"
+    to = "至" if zh else "to"
+
+    def span(values: list[int]) -> str:
+        low, high = percent(min(values)), percent(max(values))
+        return f"{low} %" if low == high else f"{low} % {to} {high} %"
+
+    steps = (
+        f"每少 {card.validity.step_days} 天减 {percent(card.validity.step_ppm)} %"
+        if zh
+        else f"{percent(card.validity.step_ppm)} % less for each {card.validity.step_days} days missing"
+    )
+    lines = [
+        (card.base.factor, span(list(card.base.rates_ppm.values()))),
+        (card.face.factor, span([rate for _, rate in card.face.bands])),
+        (card.validity.factor, steps),
+        (card.region.factor, span(list(card.region.tiers_ppm.values()) or [0])),
+        (card.promotion.factor, span(list(card.promotion.carriers_ppm.values()) or [0])),
+        (card.competition.factor, f"{percent(card.competition.rate_ppm)} %"),
+        (card.fee.factor, f"{percent(card.fee.rate_ppm)} %"),
+    ]
+    if RAIL_SHOWN in card.rails:
+        rail = card.rails[RAIL_SHOWN]
+        lines.append((rail.factor, f"{percent(rail.rate_ppm)} %"))
+    return [
+        FactorLine(
+            factor.zh if zh else factor.en,
+            factor.counts(now),
+            figures,
+            card.sources.get(factor.source, factor.source),
+        )
+        for factor, figures in lines
+    ]
