@@ -1,0 +1,220 @@
+"""Reading what clients send: strictly, within limits, and with a name for everything that is wrong.
+
+JSON must be UTF-8, hold no repeated key, no NaN, no lone surrogate and no NUL (PostgreSQL has no place for either),
+and nest no deeper than `DEEPEST`. A number with a fraction is read exactly, so that the field it stands in can be
+named as the refusal's reason.
+"""
+
+import json
+import re
+from decimal import Decimal, InvalidOperation
+from hashlib import sha256
+from typing import Any, Final, TypeVar
+
+import msgspec
+from litestar import Request
+
+from airback.domain.refusals import Refused
+
+MOST_BODY_BYTES: Final = 4 * 1024 * 1024
+MOST_ITEMS: Final = 1000
+DEEPEST: Final = 32
+LONGEST_NUMBER: Final = 40
+
+_IDEMPOTENCY_KEY: Final = re.compile(r"[\x21-\x7e]{1,200}", re.ASCII)
+_MISSING: Final = re.compile(r"missing required field `([^`]*)`")
+_UNKNOWN: Final = re.compile(r"contains unknown field `([^`]*)`")
+_AT: Final = re.compile(r" - at `\$([^`]*)`$")
+_PLAIN: Final = re.compile(r"[A-Za-z0-9_.\[\]-]{1,80}", re.ASCII)
+
+Document = TypeVar("Document", bound=msgspec.Struct)
+
+
+async def read_json(request: Request[Any, Any, Any]) -> tuple[Any, bytes]:
+    """(JSON value, raw body). Raises `Refused`: `content_type_unsupported`, `body_too_large`, `body_malformed`."""
+    media_type, _, parameters = request.headers.get("content-type", "").partition(";")
+    charset = parameters.strip().lower().removeprefix("charset=").strip('"')
+    if media_type.strip().lower() != "application/json" or charset not in ("", "utf-8"):
+        raise Refused("content_type_unsupported")
+    if request.headers.get("content-encoding", "identity") != "identity":
+        raise Refused("content_type_unsupported")
+    body = await request.body()  # the router's limit stops reading beyond MOST_BODY_BYTES
+    if len(body) > MOST_BODY_BYTES:
+        raise Refused("body_too_large")
+    return parse_json(body), body
+
+
+def parse_json(body: bytes) -> Any:
+    """The value of a JSON text. Raises `Refused` `body_malformed`."""
+    if b"\\u" in body and _hides_unstorable(body):
+        raise Refused("body_malformed")
+    if _too_deep(body):
+        raise Refused("body_malformed")
+    try:
+        return _DECODER.decode(body.decode("utf-8"))
+    except (ValueError, RecursionError, InvalidOperation):
+        raise Refused("body_malformed") from None
+
+
+def items(value: Any, *, name: str) -> tuple[list[Any], bool]:
+    """(items, whether it was a batch): `{name: [...]}` is a batch, any other object a single item.
+
+    Raises `Refused`: `field_invalid`, `body_too_large`."""
+    if not isinstance(value, dict):
+        raise Refused("body_malformed")
+    if name not in value:
+        return [value], False
+    batch = value[name]
+    surplus = next((key for key in value if key != name), None)
+    if surplus is not None:
+        raise Refused("field_invalid", field=_plain(surplus))
+    if not isinstance(batch, list) or not batch:
+        raise Refused("field_invalid", field=name)
+    if len(batch) > MOST_ITEMS:
+        raise Refused("body_too_large", field=name)
+    return batch, True
+
+
+def read(value: Any, kind: type[Document]) -> Document:
+    """`value` as a document. Raises `Refused`: `field_missing`, `field_invalid`, or what an amount or price is
+    refused with; `field` names the field."""
+    if isinstance(value, dict):
+        for name, item in value.items():
+            if isinstance(item, Decimal) and name.endswith("_fen"):
+                whole = item == item.to_integral_value()
+                raise Refused(
+                    "amount_not_a_number" if whole else "amount_fraction_of_fen", field=_plain(name)
+                )
+    try:
+        return msgspec.convert(value, kind, strict=True)
+    except msgspec.ValidationError as error:
+        raise _named(str(error)) from None
+
+
+def holds_fraction(value: Any) -> bool:
+    """Whether a JSON value holds a number with a fraction anywhere."""
+    if isinstance(value, Decimal):
+        return True
+    if isinstance(value, dict):
+        return any(map(holds_fraction, value.values()))
+    return isinstance(value, list) and any(map(holds_fraction, value))
+
+
+def idempotency(request: Request[Any, Any, Any], body: bytes) -> tuple[str, bytes]:
+    """(the client's key, a hash of the whole request). Raises `Refused`: `idempotency_key_missing`, `field_invalid`."""
+    key = request.headers.get("idempotency-key")
+    if key is None or not key.strip():
+        raise Refused("idempotency_key_missing", field="Idempotency-Key")
+    if _IDEMPOTENCY_KEY.fullmatch(key) is None:
+        raise Refused("field_invalid", field="Idempotency-Key")
+    return key, sha256(f"{request.method} {request.url.path}\n".encode() + body).digest()
+
+
+def query(request: Request[Any, Any, Any], *names: str) -> dict[str, str]:
+    """The query's parameters. Raises `Refused` `field_invalid` for one that is unknown, repeated or too long."""
+    found: dict[str, str] = {}
+    for name, value in request.query_params.multi_items():
+        if name not in names or name in found or len(value) > 200 or not value.isprintable():
+            raise Refused("field_invalid", field=_plain(name))
+        found[name] = value
+    return found
+
+
+def limit_of(parameters: dict[str, str], *, default: int = 50, most: int = 200) -> int:
+    """The page's size. Raises `Refused` `field_invalid` outside 1…`most`."""
+    text = parameters.get("limit")
+    if text is None:
+        return default
+    if not text.isascii() or not text.isdigit() or len(text) > 6 or not 1 <= int(text) <= most:
+        raise Refused("field_invalid", field="limit")
+    return int(text)
+
+
+def _named(message: str) -> Refused:
+    """msgspec's sentence as a refusal. The sentence itself may quote what was sent and is dropped."""
+    at = _AT.search(message)
+    path = "" if at is None else at[1].lstrip(".")
+    missing = _MISSING.search(message)
+    if missing is not None:
+        return Refused("field_missing", field=_plain(f"{path}.{missing[1]}".lstrip(".")))
+    unknown = _UNKNOWN.search(message)
+    if unknown is not None:
+        return Refused("field_invalid", field=_plain(f"{path}.{unknown[1]}".lstrip(".")))
+    if path.endswith("_fen"):
+        return Refused("amount_not_a_number", field=path)
+    if path.endswith("_ppm"):
+        return Refused("price_malformed", field=path)
+    return Refused("field_invalid", field=_plain(path))
+
+
+def _plain(name: str) -> str | None:
+    """A field's name as it may be repeated to the sender: what is no plain name is not repeated."""
+    return name if _PLAIN.fullmatch(name) else None
+
+
+def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key is repeated")
+    return found
+
+
+def _whole(text: str) -> int:
+    if len(text) > LONGEST_NUMBER:
+        raise ValueError("the number is too long")
+    return int(text)
+
+
+def _fraction(text: str) -> Decimal:
+    if len(text) > LONGEST_NUMBER:
+        raise ValueError("the number is too long")
+    number = Decimal(text)
+    if abs(number.adjusted()) > LONGEST_NUMBER:
+        raise ValueError("the number is out of range")
+    return number
+
+
+def _no_constant(text: str) -> Any:
+    raise ValueError(f"{text} is not JSON")
+
+
+_DECODER: Final = json.JSONDecoder(
+    object_pairs_hook=_pairs, parse_int=_whole, parse_float=_fraction, parse_constant=_no_constant
+)
+_ESCAPED: Final = re.compile(rb"\\(?:u([0-9A-Fa-f]{4})|.)", re.DOTALL)
+
+
+def _hides_unstorable(body: bytes) -> bool:
+    """Whether an escape makes a NUL or half of a surrogate pair."""
+    expects_low_at = -1
+    for match in _ESCAPED.finditer(body):
+        if match[1] is None:
+            continue
+        unit = int(match[1], 16)
+        if expects_low_at >= 0 and not (match.start() == expects_low_at and 0xDC00 <= unit <= 0xDFFF):
+            return True
+        if expects_low_at >= 0:
+            expects_low_at = -1
+        elif 0xD800 <= unit <= 0xDBFF:
+            expects_low_at = match.end()
+        elif unit == 0 or 0xDC00 <= unit <= 0xDFFF:
+            return True
+    return expects_low_at >= 0
+
+
+#: A whole string, or the rest of the text when it never ends; or a bracket outside strings.
+_TOKEN: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[\[\]{}]', re.DOTALL)
+
+
+def _too_deep(body: bytes) -> bool:
+    """Whether brackets nest beyond `DEEPEST`, looked at before anything recurses."""
+    depth = 0
+    for match in _TOKEN.finditer(body):
+        first = match[0][:1]
+        if first in (b"[", b"{"):
+            depth += 1
+            if depth > DEEPEST:
+                return True
+        elif first != b'"':
+            depth -= 1
+    return False
