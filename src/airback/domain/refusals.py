@@ -315,6 +315,14 @@ _TABLE: Final = (
         "请在 60 秒后重试。",
         "Wait 60 seconds.",
     ),
+    Refusal(
+        "code_undeliverable",
+        422,
+        "该号码无法接收短信验证码。",
+        "This number cannot receive codes by SMS.",
+        "请解除短信限制,或换用其他号码。",
+        "Lift the SMS barring or use another number.",
+    ),
     # -- cards
     Refusal(
         "card_number_malformed",
