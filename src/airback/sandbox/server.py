@@ -21,7 +21,8 @@ from urllib.parse import parse_qsl, unquote
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from airback.sandbox import alipay, faults, messages, sms, tokens
+from airback.sandbox import alipay, camara, desk, faults, messages, sms, tmf654, tokens
+from airback.sandbox.accounts import Accounts
 from airback.sandbox.faults import Faults
 from airback.sandbox.messages import MessageBook
 from airback.sandbox.wire import (
@@ -74,7 +75,16 @@ def build(
 
 def far_sides(frame: Frame) -> list[Plug]:
     """Every far side of the sandbox. A new one is added here."""
-    return [alipay.plug(frame), sms.plug(frame)]
+    accounts = Accounts(frame.folder, now=frame.now)
+    if not accounts.subscribers(carrier=None, offset=0, limit=1):
+        accounts.add_subscribers(desk.first_lines(frame.now()))
+    return [
+        tmf654.plug(frame, accounts),
+        camara.plug(frame, accounts),
+        desk.plug(frame, accounts),
+        alipay.plug(frame),
+        sms.plug(frame),
+    ]
 
 
 class Sandbox:
