@@ -9,7 +9,7 @@ import json
 import re
 import threading
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, Final, Literal, cast
@@ -28,10 +28,11 @@ _WEIGHTS: Final = frozenset({400, 700})
 _TEMPLATE: Final = Path(__file__).with_name("receipt.typ")
 _CHINA: Final = timezone(timedelta(hours=8))
 _URL: Final = re.compile(r"https?://[\x21-\x7e]{1,300}", re.ASCII)
-_MOST_DELIVERIES: Final = 5
-_MOST_LINES: Final = 14
-_MOST_REFS: Final = 2
-_ROOMY_ROWS: Final = 12
+_MOST_DELIVERIES: Final = 4
+_MOST_LINES: Final = 7
+_MOST_COSTS: Final = 4
+_MOST_DEDUCTIONS: Final = 3
+_ROOMY_ROWS: Final = 15
 
 
 class FontsMissing(Exception):
@@ -70,6 +71,8 @@ def _page(document: Mapping[str, Any], words: Words, check_url: str | None) -> d
     order, name = document["order"], digest(document)
     target = f"airback:{order}:{name}" if check_url is None else f"{check_url}#{name}"
     payment, times = document["payment"], document["times"]
+    lines, deliveries = _lines(document, words), document["deliveries"][:_MOST_DELIVERIES]
+    rows = len(lines) + len(deliveries)
     return {
         "lang": words.language,
         "title": words.title,
@@ -83,10 +86,10 @@ def _page(document: Mapping[str, Any], words: Words, check_url: str | None) -> d
         "paid_words": in_capitals(payment["paid_fen"]),
         "status": words.status,
         "facts": _facts(document, words),
-        "dense": len(document["price"]["components"]) + len(document["deliveries"]) > _ROOMY_ROWS,
+        "dense": rows > _ROOMY_ROWS,
         "price_heading": words.price,
         "price_head": list(words.price_head),
-        "lines": _lines(document, words),
+        "lines": lines,
         "deliveries_heading": words.deliveries,
         "deliveries_head": list(words.deliveries_head),
         "deliveries": [
@@ -96,7 +99,7 @@ def _page(document: Mapping[str, Any], words: Words, check_url: str | None) -> d
                 "—" if one["carrier_ref"] is None else _plain(one["carrier_ref"], 48),
                 _money(one["amount_fen"]),
             ]
-            for one in document["deliveries"][:_MOST_DELIVERIES]
+            for one in deliveries
         ],
         "deliveries_more": _more(document, words),
         "times_heading": words.times,
@@ -114,8 +117,8 @@ def _page(document: Mapping[str, Any], words: Words, check_url: str | None) -> d
 def _facts(document: Mapping[str, Any], words: Words) -> list[list[str]]:
     carrier = CARRIERS[document["carrier"]]
     payment = document["payment"]
-    references = [_plain(ref, 40) for ref in payment["rail_refs"]]
-    shown = references[:_MOST_REFS] + (["…"] if len(references) > _MOST_REFS else [])
+    references = [_plain(ref, 36) for ref in payment["rail_refs"]] or ["—"]
+    others = f" (+{len(references) - 1})" if len(references) > 1 else ""
     return [
         [words.buyer, _plain(document["operator"], 60)],
         [words.seller, _plain(payment["payee"], 60)],
@@ -127,7 +130,7 @@ def _facts(document: Mapping[str, Any], words: Words) -> list[list[str]]:
         [words.face, f"¥ {_money(document['face_fen'])}"],
         [words.delivered, f"¥ {_money(document['delivered_fen'])}"],
         [words.rail, words.rails.get(payment["rail"], _plain(payment["rail"], 40))],
-        [words.rail_ref, "\n".join(shown) or "—"],
+        [words.rail_ref, references[0] + others],
         [words.order, _plain(document["order"], 40)],
         [words.agreement, _plain(document["agreement"], 40)],
     ]
@@ -135,29 +138,33 @@ def _facts(document: Mapping[str, Any], words: Words) -> list[list[str]]:
 
 def _lines(document: Mapping[str, Any], words: Words) -> list[dict[str, Any]]:
     """The quote's lines with the gross after the lines that make it, deductions, and what was paid."""
-    price = document["price"]
-    rows = [_row(words.delivered_face, "100%", document["delivered_fen"], strong=False)]
-    gross_shown = False
+    price, deductions = document["price"], document["deductions"]
     components = price["components"]
-    if len(components) > _MOST_LINES:
-        components = [line for line in components if line["amount_fen"]][:_MOST_LINES]
-    for line in components:
-        if not gross_shown and _is_cost(line["name"]):
-            rows.append(_row(words.gross, f"{percent(price['rate_ppm'])}%", price["gross_fen"], strong=True))
-            gross_shown = True
-        rows.append(
-            _row(
-                _plain(line[words.language], 60),
-                f"{'+' if line['rate_ppm'] > 0 and line['name'] != 'base' else ''}{percent(line['rate_ppm'])}%",
-                line["amount_fen"],
-                strong=False,
-            )
-        )
+    costs_from = next((n for n, line in enumerate(components) if _is_cost(line["name"])), len(components))
+    rows = [_row(words.delivered_face, "100%", document["delivered_fen"], strong=False)]
+    rows += _some(components[:costs_from], words, _MOST_LINES)
+    rows.append(_row(words.gross, f"{percent(price['rate_ppm'])}%", price["gross_fen"], strong=True))
+    rows += _some(components[costs_from:], words, _MOST_COSTS)
     rows.append(_row(words.net, "", price["net_fen"], strong=True))
-    for one in document["deductions"]:
-        rows.append(_row(_plain(one[words.language], 60), "", -one["amount_fen"], strong=False))
-    if document["deductions"]:
+    if deductions:
+        negative = [{**one, "amount_fen": -one["amount_fen"]} for one in deductions]
+        rows += _some(negative, words, _MOST_DEDUCTIONS)
         rows.append(_row(words.paid, "", document["payment"]["paid_fen"], strong=True))
+    return rows
+
+
+def _some(lines: Sequence[Mapping[str, Any]], words: Words, most: int) -> list[dict[str, Any]]:
+    """A row for each line; where there are more than the page has room for, the last ones as one sum."""
+    rows = []
+    for line in lines[:most]:
+        rate_ppm = line.get("rate_ppm")
+        plus = "+" if rate_ppm is not None and rate_ppm > 0 and line["name"] != "base" else ""
+        rate = "" if rate_ppm is None else f"{plus}{percent(rate_ppm)}%"
+        rows.append(_row(_plain(line[words.language], 60), rate, line["amount_fen"], strong=False))
+    rest = lines[most:]
+    if rest:
+        name = words.other.format(count=len(rest))
+        rows.append(_row(name, "", sum(line["amount_fen"] for line in rest), strong=False))
     return rows
 
 

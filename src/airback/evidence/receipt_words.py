@@ -35,6 +35,7 @@ class Words:
     deliveries: str
     deliveries_head: tuple[str, str, str, str]
     more: str
+    other: str
     times: str
     steps: Mapping[str, str]
     proof: str
@@ -76,6 +77,7 @@ WORDS: Final[Mapping[str, Words]] = {
         deliveries="送达记录",
         deliveries_head=("时间", "接收号码", "运营商流水号", "金额(元)"),
         more="另有 {count} 笔,合计 {amount} 元,见电子版凭证。",
+        other="其他 {count} 项",
         times="办理进度(北京时间)",
         steps={
             "submitted": "提交",
@@ -125,6 +127,7 @@ WORDS: Final[Mapping[str, Words]] = {
         deliveries="Deliveries",
         deliveries_head=("Time", "Received by", "Carrier's reference", "Amount (CNY)"),
         more="{count} more, {amount} yuan together: see the electronic receipt.",
+        other="{count} more lines",
         times="Progress (Beijing time)",
         steps={
             "submitted": "Submitted",
