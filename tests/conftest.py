@@ -96,8 +96,9 @@ class TestServer:
 
     __test__ = False
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, quick: bool) -> None:
         self._url = url
+        self._quick = quick
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="test-server", daemon=True)
         self._admin: asyncpg.Connection | None = None
@@ -130,18 +131,23 @@ class TestServer:
         """A new database, with the product's schema or empty; returns its name."""
         name = self._new_name()
         template = self._migrated_template() if migrated else "template0"
-        encoding = "" if migrated else " ENCODING 'UTF8'"
-        self._execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"{encoding}')
+        self._create(name, template=template)
         return name
 
     def drop(self, database: str) -> None:
         """Drop a database, whoever is still connected to it."""
         self._execute(f'DROP DATABASE IF EXISTS "{database}" WITH (FORCE)')
 
+    def _create(self, name: str, *, template: str) -> None:
+        # Copying files is many times faster than logging pages where nothing is forced to disk; elsewhere not.
+        how = "file_copy" if self._quick else "wal_log"
+        encoding = " ENCODING 'UTF8'" if template == "template0" else ""
+        self._execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"{encoding} STRATEGY {how}')
+
     def _migrated_template(self) -> str:
         if self._template is None:
             name = self._new_name()
-            self._execute(f"CREATE DATABASE \"{name}\" TEMPLATE template0 ENCODING 'UTF8'")
+            self._create(name, template="template0")
             self._template = name
             self._do(migrate(self.url(name)))
         return self._template
@@ -174,7 +180,7 @@ def server_url(tmp_path_factory: pytest.TempPathFactory, _no_outside_network: No
 
 @pytest.fixture(scope="session")
 def test_server(server_url: str) -> Iterator[TestServer]:
-    with TestServer(server_url) as server:
+    with TestServer(server_url, quick=not EXTERNAL_URL) as server:
         yield server
 
 
