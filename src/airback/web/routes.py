@@ -4,6 +4,7 @@ from typing import Final
 
 from litestar import Router
 from litestar.exceptions import HTTPException
+from litestar.types import ControllerRouterHandler
 
 from airback.domain.refusals import Refused
 from airback.web.seller import balance, card, confirm, landing, orders, problems
@@ -51,4 +52,4 @@ _PAGES: Final = Router(
     },
 )
 
-SELLER_ROUTERS: Final = [_PAGES, serve_static]
+SELLER_ROUTERS: Final[list[ControllerRouterHandler]] = [_PAGES, serve_static]

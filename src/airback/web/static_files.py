@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from litestar import Request, Response, get
 from litestar.exceptions import NotFoundException
+from litestar.params import FromPath
 
 FOLDER: Final = Path(__file__).parent / "static"
 _TYPES: Final = {
@@ -61,7 +62,7 @@ def static_url(path: str) -> str:
 
 
 @get("/static/{path:path}", include_in_schema=False, sync_to_thread=False, name="static-file")
-def serve_static(request: Request[Any, Any, Any], path: str) -> Response[bytes]:
+def serve_static(request: Request[Any, Any, Any], path: FromPath[str]) -> Response[bytes]:
     """One file; under its current version it may be kept for ever, under any other it must be asked for again."""
     file = static_files().get(path.lstrip("/"))
     if file is None:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from litestar import Request, Response, get, post
+from litestar.params import FromPath
 
 from airback.domain import ids
 from airback.domain.assets import BALANCE, CARRIERS
@@ -33,7 +34,7 @@ class DraftGone(Exception):
 
 
 @get("/sell/{draft_id:str}", include_in_schema=False)
-async def show_quote(request: Request[Any, Any, Any], draft_id: str) -> Response[str]:
+async def show_quote(request: Request[Any, Any, Any], draft_id: FromPath[str]) -> Response[str]:
     """A fresh quote each time the page is opened."""
     visit = open_visit(request)
     draft = _draft(visit, draft_id)
@@ -41,7 +42,7 @@ async def show_quote(request: Request[Any, Any, Any], draft_id: str) -> Response
 
 
 @get("/sell/{draft_id:str}/edit", include_in_schema=False)
-async def change(request: Request[Any, Any, Any], draft_id: str) -> Response[str] | Response[None]:
+async def change(request: Request[Any, Any, Any], draft_id: FromPath[str]) -> Response[str] | Response[None]:
     """Back to what was typed."""
     visit = open_visit(request)
     draft = _draft(visit, draft_id)
@@ -53,7 +54,7 @@ async def change(request: Request[Any, Any, Any], draft_id: str) -> Response[str
 
 
 @post("/sell/{draft_id:str}", include_in_schema=False)
-async def sell(request: Request[Any, Any, Any], draft_id: str) -> Response[str] | Response[None]:
+async def sell(request: Request[Any, Any, Any], draft_id: FromPath[str]) -> Response[str] | Response[None]:
     """Agree and sell. The same tap twice gives the same order."""
     visit = open_visit(request)
     form = await visit.form()

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import msgspec
 from litestar import Request, Response, get, post
+from litestar.params import FromPath
 from litestar.response import Stream
 
 from airback.domain import ids
@@ -52,7 +53,7 @@ async def find_mine(request: Request[Any, Any, Any]) -> Response[str]:
 
 
 @get("/orders/{public_id:str}", include_in_schema=False)
-async def show_order(request: Request[Any, Any, Any], public_id: str) -> Response[str]:
+async def show_order(request: Request[Any, Any, Any], public_id: FromPath[str]) -> Response[str]:
     """One order, as it stands."""
     visit = open_visit(request)
     order = await _own(visit, public_id)
@@ -61,7 +62,7 @@ async def show_order(request: Request[Any, Any, Any], public_id: str) -> Respons
 
 
 @get("/orders/{public_id:str}/live", include_in_schema=False)
-async def follow(request: Request[Any, Any, Any], public_id: str) -> Stream:
+async def follow(request: Request[Any, Any, Any], public_id: FromPath[str]) -> Stream:
     """Server-sent events: the order's part of the page anew, each time it changed. An id is the change's time."""
     visit = open_visit(request)
     order = await _own(visit, public_id)
@@ -71,7 +72,7 @@ async def follow(request: Request[Any, Any, Any], public_id: str) -> Stream:
 
 
 @post("/orders/{public_id:str}/cancel", include_in_schema=False)
-async def cancel(request: Request[Any, Any, Any], public_id: str) -> Response[None]:
+async def cancel(request: Request[Any, Any, Any], public_id: FromPath[str]) -> Response[None]:
     """Ask to cancel; the engine answers when it gets there."""
     visit = open_visit(request)
     await visit.form()
@@ -84,7 +85,9 @@ async def cancel(request: Request[Any, Any, Any], public_id: str) -> Response[No
 
 
 @post("/orders/{public_id:str}/payee", include_in_schema=False)
-async def correct_payee(request: Request[Any, Any, Any], public_id: str) -> Response[str] | Response[None]:
+async def correct_payee(
+    request: Request[Any, Any, Any], public_id: FromPath[str]
+) -> Response[str] | Response[None]:
     """Another account or name, after the rail refused the first."""
     visit = open_visit(request)
     form = await visit.form()
@@ -115,7 +118,7 @@ async def correct_payee(request: Request[Any, Any, Any], public_id: str) -> Resp
 
 
 @get("/orders/{public_id:str}/receipt.json", include_in_schema=False)
-async def receipt_json(request: Request[Any, Any, Any], public_id: str) -> Response[bytes]:
+async def receipt_json(request: Request[Any, Any, Any], public_id: FromPath[str]) -> Response[bytes]:
     """The signed receipt, to be checked by a machine."""
     visit = open_visit(request)
     order, document = await _receipt(visit, public_id)
@@ -124,7 +127,7 @@ async def receipt_json(request: Request[Any, Any, Any], public_id: str) -> Respo
 
 
 @get("/orders/{public_id:str}/receipt.pdf", include_in_schema=False)
-async def receipt_print(request: Request[Any, Any, Any], public_id: str) -> Response[bytes]:
+async def receipt_print(request: Request[Any, Any, Any], public_id: FromPath[str]) -> Response[bytes]:
     """The signed receipt, to be read and kept."""
     visit = open_visit(request)
     order, document = await _receipt(visit, public_id)

@@ -1,0 +1,1 @@
+"""Tests of the seller's pages in a real browser."""
