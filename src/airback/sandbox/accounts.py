@@ -169,14 +169,17 @@ class Accounts:
     def settle(self) -> None:
         """Execute what is due, so that what is read next is true now."""
         now = to_micros(self._now())
-        waiting = self._connection.execute(
+        if self._is_due(now):
+            with self.transaction():
+                pass
+
+    def _is_due(self, now: int) -> bool:
+        found = self._connection.execute(
             "SELECT EXISTS (SELECT 1 FROM tasks WHERE status = 'created' AND complete_at <= :now)"
             " OR EXISTS (SELECT 1 FROM reservations WHERE open = 1 AND expires_at <= :now)",
             {"now": now},
         ).fetchone()
-        if waiting[0]:
-            with self.transaction():
-                pass
+        return bool(found[0])
 
     def task(self, resource: str, task: str, *, carrier: str | None = None) -> Task | None:
         """A task by the carrier's own id."""
@@ -258,22 +261,17 @@ class Accounts:
             if task.client_ref is not None and self._reference_taken(task.client_ref):
                 raise Denied("reference.repeated")
             try:
+                self._measure(task)
                 if delay_us:
-                    self._measure(task)
                     task.complete_at = task.requested_at + delay_us
                 else:
-                    self._measure(task)
-                    task.insert(connection)
                     self._apply(task, task.requested_at)
             except Denied as error:
                 denied = error
                 task.status, task.failure, task.moved_fen = "failed", error.code, 0
-            if delay_us or denied is not None:
-                task.insert(connection)
-            else:
-                task.update(connection)
-                if twice:
-                    self._again(task)
+            task.insert(connection)
+            if twice and denied is None:
+                self._again(task)
         if denied is not None:
             raise denied
         return task
@@ -301,6 +299,11 @@ class Accounts:
                 if row["status"] == "created":  # not reserved yet: nothing to give back
                     connection.execute(
                         "UPDATE tasks SET status = 'cancelled', confirmed_at = ? WHERE id = ?", (at, task)
+                    )
+                    connection.execute(
+                        "INSERT INTO reservations (task, bucket, left_fen, open, expires_at, ended, ended_at, release_ref)"
+                        " VALUES (?, ?, 0, 0, ?, 'released', ?, ?)",
+                        (task, row["bucket"], at, at, reference),
                     )
                     return Task.read(
                         connection.execute("SELECT * FROM tasks WHERE id = ?", (task,)).fetchone()
@@ -381,9 +384,8 @@ class Accounts:
             self._measure(second)
         except Denied:
             return
-        second.insert(self._connection)
         self._apply(second, task.requested_at)
-        second.update(self._connection)
+        second.insert(self._connection)
 
     def _credit(self, bucket: str, fen: int) -> tuple[int, int]:
         """Add to a bucket (or take from it); its amount before and after."""
@@ -406,6 +408,8 @@ class Accounts:
         self._connection.execute("UPDATE tasks SET status = 'cancelled' WHERE id = ?", (held["task"],))
 
     def _due(self, now: int) -> None:
+        if not self._is_due(now):
+            return
         connection = self._connection
         for row in connection.execute(
             "SELECT * FROM tasks WHERE status = 'created' AND complete_at <= ? ORDER BY complete_at, serial",

@@ -73,7 +73,7 @@ CREATE INDEX IF NOT EXISTS tasks_resource ON tasks (resource, serial);
 CREATE INDEX IF NOT EXISTS tasks_purpose ON tasks (purpose) WHERE purpose IS NOT NULL;
 CREATE INDEX IF NOT EXISTS tasks_releases ON tasks (releases) WHERE releases IS NOT NULL;
 CREATE TABLE IF NOT EXISTS reservations (
-  task          TEXT PRIMARY KEY REFERENCES tasks (id),
+  task          TEXT PRIMARY KEY REFERENCES tasks (id) DEFERRABLE INITIALLY DEFERRED,
   bucket        TEXT NOT NULL,
   left_fen      INTEGER NOT NULL CHECK (left_fen >= 0),
   open          INTEGER NOT NULL,

@@ -287,6 +287,7 @@ async def serve(
     auth: bool = True,
     ready: Callable[[str], None] | None = None,
     stop: asyncio.Event | None = None,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> None:
     """Serve until cancelled, `stop` is set, or (in a main thread) SIGINT or SIGTERM comes.
 
@@ -297,7 +298,7 @@ async def serve(
     bound = socket.create_server((host.strip("[]") or "127.0.0.1", int(port)), backlog=1024)
     bound.setblocking(False)
     config = uvicorn.Config(
-        build(data_dir, auth=auth),
+        build(data_dir, auth=auth, now=now),
         http=_DroppingProtocol,
         ws="none",
         log_config=None,

@@ -16,6 +16,7 @@ def connect(path: Path, schema: str) -> sqlite3.Connection:
     connection.execute("PRAGMA journal_mode = WAL")
     # A kill of the process loses nothing; after a power cut the newest transactions may be gone, the file is whole.
     connection.execute("PRAGMA synchronous = NORMAL")
+    connection.execute("PRAGMA wal_autocheckpoint = 4000")
     connection.execute("PRAGMA foreign_keys = ON")
     connection.executescript(schema)
     return connection

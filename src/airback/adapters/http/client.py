@@ -6,6 +6,7 @@ it may have arrived (timeout, reset, broken or oversized answer). Any HTTP statu
 the redacted `Exchange`. Nothing is retried, no redirect is followed, no proxy is taken from the environment.
 """
 
+import asyncio
 import json as json_module
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,7 +19,6 @@ from urllib.parse import urlencode, urlsplit
 from pyreqwest.client import ClientBuilder
 from pyreqwest.exceptions import (
     BuilderError,
-    PoolTimeoutError,
     PyreqwestError,
     RequestTimeoutError,
 )
@@ -111,6 +111,9 @@ class HttpFarSide:
         self._redaction = redaction or Redaction()
         self._most_answer_bytes = most_answer_bytes
         self._now = now
+        # Our own queue rather than the library's: its clock would run while a call waits for its turn, and call
+        # lost what never left.
+        self._places = asyncio.Semaphore(concurrency)
         self._client = (
             ClientBuilder()
             .default_headers({"accept": "application/json", **(headers or {})})
@@ -124,8 +127,6 @@ class HttpFarSide:
             .deflate(False)
             .http1_only()
             .connect_timeout(timedelta(seconds=min(MOST_CONNECT_S, timeout_s / 2)))
-            .max_connections(concurrency)
-            .pool_timeout(timedelta(seconds=timeout_s))
             .pool_max_idle_per_host(concurrency)
             .pool_idle_timeout(timedelta(seconds=30))
             .build()
@@ -169,9 +170,33 @@ class HttpFarSide:
         )
         limit_s = self._timeout_s if timeout_s is None else timeout_s
         try:
-            builder = self._client.request(method, self._url(path, query))
-            if sent_headers:
-                builder = builder.headers(sent_headers)
+            if self._places.locked():
+                async with asyncio.timeout(limit_s):
+                    await self._places.acquire()
+            else:
+                await self._places.acquire()
+        except TimeoutError:
+            raise NotSent(
+                far_side=self.name, reason="no_free_connection", exchange=record.exchange()
+            ) from None
+        try:
+            return await self._exchange(record, path, query, body, sent_headers, limit_s)
+        finally:
+            self._places.release()
+
+    async def _exchange(
+        self,
+        record: "_Record",
+        path: str,
+        query: Sequence[tuple[str, str]] | None,
+        body: bytes | None,
+        headers: Mapping[str, str],
+        limit_s: float,
+    ) -> HttpAnswer:
+        try:
+            builder = self._client.request(record.method, self._url(path, query))
+            if headers:
+                builder = builder.headers(headers)
             if body is not None:
                 builder = builder.body_bytes(body)
             request = builder.timeout(timedelta(seconds=limit_s)).build_streamed()
@@ -213,10 +238,6 @@ class HttpFarSide:
         if _CONNECTING_FAILED in causes:
             raise NotSent(
                 far_side=self.name, reason="connect_failed", exchange=record.exchange()
-            ) from nameless
-        if isinstance(error, PoolTimeoutError):
-            raise NotSent(
-                far_side=self.name, reason="no_free_connection", exchange=record.exchange()
             ) from nameless
         reason = "timeout" if isinstance(error, RequestTimeoutError) else "connection_broken"
         raise AnswerLost(far_side=self.name, reason=reason, exchange=record.exchange()) from nameless
