@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from airback.adapters.keys.files import PURPOSES, Algorithm, FileKeys, KeysUnusable
@@ -133,7 +133,7 @@ def test_another_installations_seal_is_not_opened(keys: FileKeys, tmp_path: Path
         keys.unseal(purpose="payee", sealed=sealed, where=b"w")
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(plain=st.binary(max_size=300), where=st.binary(max_size=40))
 def test_any_bytes_come_back_as_they_were(
     tmp_path_factory: pytest.TempPathFactory, plain: bytes, where: bytes
