@@ -40,6 +40,11 @@ def announce(run_dir: Path, name: str, **where: Any) -> Iterator[None]:
         os.close(descriptor)
 
 
+def any_of(run_dir: Path, prefix: str) -> bool:
+    """Whether some process runs whose name begins with `prefix`."""
+    return any(find(run_dir, path.stem) is not None for path in run_dir.glob(f"{prefix}*.json"))
+
+
 def find(run_dir: Path, name: str) -> dict[str, Any] | None:
     """What the running process of that name said of itself (`pid`, and for servers `url`), or None."""
     path = run_dir / f"{name}.json"

@@ -63,7 +63,10 @@ class Child:
 
 
 def start(name: str, arguments: Sequence[str], *, data_dir: Path, timeout_s: float = 60) -> Child:
-    """Start `airback ARGUMENTS` and wait until it has announced itself as `name`. Raises ProcessFailed."""
+    """Start `airback ARGUMENTS` and wait until it has announced itself as `name`. Raises ProcessFailed.
+
+    A worker announces itself as `work-PID`, since several may run on one database.
+    """
     run_dir = data_dir / "run"
     run_dir.mkdir(parents=True, exist_ok=True)
     log_path = run_dir / f"{name}.log"
@@ -78,7 +81,7 @@ def start(name: str, arguments: Sequence[str], *, data_dir: Path, timeout_s: flo
     )
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
-        found = presence.find(run_dir, name)
+        found = presence.find(run_dir, f"work-{process.pid}" if name == "work" else name)
         if found is not None and found.get("pid") == process.pid:
             return Child(name, process, log, found)
         if process.poll() is not None:

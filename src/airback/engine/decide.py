@@ -62,7 +62,8 @@ def decided(batch: Batch, letter: Letter) -> list[Answer]:
                 }
             )
         case "compliance:licence:record":
-            batch.licences.append({**after, "recorded_by": body["decided_by"]})
+            times = {name: datetime.fromisoformat(after[name]) for name in ("valid_from", "valid_until")}
+            batch.licences.append({**after, **times, "recorded_by": body["decided_by"]})
         case "operations:book:pause":
             batch.switches["routing"] = (False, str(after.get("reason") or body["reason"]))
         case "operations:book:resume":

@@ -100,12 +100,3 @@ FROM open_effects o
 JOIN effects e ON e.book = o.book AND e.id = o.effect_id
 LEFT JOIN orders ord ON ord.book = e.book AND ord.id = e.order_id
 WHERE o.book = $1
-
--- name: licensed
--- Capabilities that some licence in force allows.
-SELECT DISTINCT unnest(capabilities) AS capability FROM licences
-WHERE book = $1 AND valid_from <= $2 AND valid_until > $2
-
--- name: rate_cards
--- Every rate card that was published after version $2.
-SELECT version, document, effective_at FROM rate_cards WHERE book = $1 AND version > $2 ORDER BY version

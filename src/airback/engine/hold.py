@@ -36,7 +36,10 @@ def hold(batch: Batch, order: Order) -> None:
             batch.move(order, State.EXPIRED, code="order_expired")
         return
     if not order.live_fills and not reserve(batch, order, face_fen=order.face_fen):
-        batch.move(order, State.DECLINED, code="no_outlet")
+        if batch.now < order.submitted_at + batch.policy.outlet_patience:
+            batch.wait(order, batch.policy.retry_after)  # demands come all the time; nothing was touched yet
+        else:
+            batch.move(order, State.DECLINED, code="no_outlet")
         return
     if order.hold_kind is HoldKind.NONE:
         batch.move(order, State.ROUTED)

@@ -21,6 +21,7 @@ class Policy:
     rails: Mapping[str, RailCapabilities]
     house_numbers: Mapping[str, str] = field(default_factory=dict)
     margin_ppm: int = 0
+    outlet_patience: timedelta = timedelta(seconds=20)
     order_patience: timedelta = timedelta(minutes=30)
     hold_valid: timedelta = timedelta(hours=2)
     send_within: timedelta = timedelta(minutes=2)

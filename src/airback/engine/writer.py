@@ -318,10 +318,10 @@ class Writer:
 
     async def _refresh(self, conn: Any) -> None:
         now = self._clock()
-        for row in await conn.fetch(gather.SQL.rate_cards, self._book, max(self._rate_cards, default=0)):
+        for row in await conn.fetch(books.SQL.rate_cards, self._book, max(self._rate_cards, default=0)):
             self._rate_cards[row["version"]] = parse_card(row["document"])
         self._licensed = frozenset(
-            r["capability"] for r in await conn.fetch(gather.SQL.licensed, self._book, now)
+            r["capability"] for r in await conn.fetch(books.SQL.licensed, self._book, now)
         )
         await conn.execute(PERSIST.expire_demands, self._book, now)
         self._refresh_at = time.monotonic() + self._pace.refresh_s

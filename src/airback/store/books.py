@@ -58,3 +58,13 @@ async def switches(conn: Any, *, book: int) -> tuple[bool, bool]:
 async def park(conn: Any, *, book: int, order_id: int, until: datetime) -> None:
     """Look at an order again only at `until`."""
     await conn.execute(SQL.park, book, order_id, until)
+
+
+async def publish_first(conn: Any, *, book: int, document: dict[str, Any], now: datetime) -> None:
+    """Publish the price list an installation starts with; nothing happens when it has one."""
+    await conn.execute(SQL.publish_first, book, document, now)
+
+
+async def has_money(conn: Any, *, book: int) -> bool:
+    """Whether anything was ever posted in the book, or waits to be."""
+    return bool(await conn.fetchval(SQL.has_money, book))

@@ -41,3 +41,21 @@ DELETE FROM writers WHERE book = $1 AND worker = $2
 -- name: next_seq
 -- The sequence number of the next event.
 SELECT coalesce((SELECT seq FROM events WHERE book = $1 ORDER BY seq DESC LIMIT 1), 0) + 1 AS next_seq
+
+-- name: rate_cards
+-- Every price list published after version $2.
+SELECT version, document FROM rate_cards WHERE book = $1 AND version > $2 ORDER BY version
+
+-- name: licensed
+-- Capabilities that some licence in force allows.
+SELECT DISTINCT unnest(capabilities) AS capability FROM licences
+WHERE book = $1 AND valid_from <= $2 AND valid_until > $2
+
+-- name: publish_first
+-- The price list an installation starts with, unless it has one.
+INSERT INTO rate_cards (book, version, document, effective_at, proposed_by, approved_by, created_at)
+SELECT $1, 1, $2, $3, 'setup', 'operator', $3 WHERE NOT EXISTS (SELECT FROM rate_cards WHERE book = $1)
+
+-- name: has_money
+-- Whether anything was ever posted or is about to be.
+SELECT EXISTS (SELECT FROM accounts WHERE book = $1) OR EXISTS (SELECT FROM inbox WHERE book = $1 AND kind = 'decision')

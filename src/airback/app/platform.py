@@ -1,0 +1,136 @@
+"""One operator's platform in one process: database, keys, far sides and price list, opened together, closed together."""
+
+import contextlib
+import os
+import time
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import asyncpg
+
+from airback.adapters.keys.files import FileKeys
+from airback.app import presence
+from airback.app.far_sides import Connected, connect
+from airback.app.settings import Settings
+from airback.domain.ports.carrier import Carrier, Subscribers
+from airback.domain.ports.messenger import Messenger
+from airback.domain.ports.rail import Rail
+from airback.pricing.cards import RateCard, card_in_force, parse_card
+from airback.store import pool as pools
+from airback.store.embedded import ensure_running
+from airback.store.named_sql import load
+
+_SQL = load("books.sql")
+_CARDS_FRESH_S = 2.0
+
+
+class SandboxAway(Exception):
+    """No sandbox runs on this data directory."""
+
+    def __init__(self) -> None:
+        super().__init__("the sandbox is not running here; start it with: airback sandbox")
+
+
+@dataclass(slots=True)
+class Platform:
+    """What API, pages and commands need; see `airback.queries.platform`."""
+
+    settings: Settings
+    url: str
+    pool: asyncpg.Pool
+    keys: FileKeys
+    connected: Connected
+    _cards: dict[int, RateCard] = field(default_factory=dict)
+    _licensed: frozenset[str] = frozenset()
+    _read_at: float = -1e9
+
+    @property
+    def book(self) -> int:
+        """The operator's book."""
+        return self.settings.book
+
+    @property
+    def subscribers(self) -> Subscribers:
+        """The directory every number is asked in."""
+        return self.connected.far_sides.subscribers
+
+    @property
+    def carriers(self) -> Mapping[str, Carrier]:
+        """Connected carriers by code."""
+        return self.connected.far_sides.carriers
+
+    @property
+    def rails(self) -> Mapping[str, Rail]:
+        """Ways of being paid that may be used now: those that need a licence only while it is on record."""
+        rails = self.connected.far_sides.rails
+        return {
+            n: r
+            for n, r in rails.items()
+            if r.capabilities.licence is None or r.capabilities.licence in self._licensed
+        }
+
+    @property
+    def messenger(self) -> Messenger:
+        """Tells people things."""
+        return self.connected.far_sides.messenger
+
+    async def rate_card(self) -> RateCard:
+        """The price list in force, at most a few seconds old. Raises Refused `not_bought` when there is none."""
+        await self.refresh()
+        return card_in_force(self._cards.values(), self.now())
+
+    async def refresh(self) -> None:
+        """Read the published price lists and licences again when they are more than a few seconds old."""
+        if time.monotonic() - self._read_at < _CARDS_FRESH_S:
+            return
+        for row in await self.pool.fetch(_SQL.rate_cards, self.book, max(self._cards, default=0)):
+            self._cards[row["version"]] = parse_card(row["document"])
+        rows = await self.pool.fetch(_SQL.licensed, self.book, self.now())
+        self._licensed = frozenset(row["capability"] for row in rows)
+        self._read_at = time.monotonic()
+
+    def now(self) -> datetime:
+        """The time, UTC and aware."""
+        return datetime.now(UTC)
+
+    def entropy(self, count: int, /) -> bytes:
+        """`count` random bytes."""
+        return os.urandom(count)
+
+
+@contextlib.asynccontextmanager
+async def database(settings: Settings, *, progress: Any = None) -> AsyncIterator[str]:
+    """The database's address: the one that is set, or the embedded one, which runs as long as somebody uses it."""
+    if settings.database_url is not None:
+        yield settings.database_url
+        return
+    with ensure_running(settings.data_dir, progress=progress) as server:
+        yield server.url
+
+
+@contextlib.asynccontextmanager
+async def open_platform(
+    settings: Settings, *, url: str, sandbox_url: str | None = None, connections: int = 10
+) -> AsyncIterator[Platform]:
+    """The platform over the database at `url`. Raises SandboxAway when no sandbox runs and none is named."""
+    if sandbox_url is None:
+        found = presence.find(settings.run_dir, "sandbox")
+        if found is None or "url" not in found:
+            raise SandboxAway
+        sandbox_url = str(found["url"])
+    async with contextlib.AsyncExitStack() as closing:
+        connected = connect(settings, sandbox_url=sandbox_url, now=lambda: datetime.now(UTC), closing=closing)
+        pool = await pools.connect(url, max_size=connections)
+        closing.push_async_callback(_close, pool)
+        platform = Platform(settings, url, pool, FileKeys(settings.keys_dir), connected)
+        await platform.refresh()
+        yield platform
+
+
+async def _close(pool: asyncpg.Pool) -> None:
+    try:
+        await pool.close()
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        pool.terminate()

@@ -1,0 +1,85 @@
+"""`airback work`: a worker takes every book that has no living writer, and writes it."""
+
+import asyncio
+import os
+import socket
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import asyncpg
+import structlog
+
+from airback.app import presence
+from airback.app.platform import Platform, database, open_platform
+from airback.app.serving import wait_for_sandbox
+from airback.app.settings import Settings
+from airback.engine.writer import Pace, Writer
+from airback.store import books
+
+LOG = structlog.get_logger(__name__)
+_LOOK_EVERY_S = 0.5
+
+
+async def work(
+    settings: Settings,
+    *,
+    stop: asyncio.Event,
+    ready: Callable[[], None] | None = None,
+    pace: Pace | None = None,
+) -> None:
+    """Write books until `stop`. A second worker on the same database waits, and takes over what a dead one wrote."""
+    pace = pace or Pace()
+    worker = f"{socket.gethostname()}-{os.getpid()}-{os.urandom(3).hex()}"
+    async with database(settings) as url:
+        await wait_for_sandbox(settings)
+        async with open_platform(settings, url=url, connections=2) as platform:
+            with presence.announce(settings.run_dir, f"work-{os.getpid()}"):
+                if ready is not None:
+                    ready()
+                await _hold_books(platform, worker=worker, stop=stop, pace=pace)
+
+
+async def _hold_books(platform: Platform, *, worker: str, stop: asyncio.Event, pace: Pace) -> None:
+    held: dict[int, asyncio.Task[None]] = {}
+    try:
+        while not stop.is_set():
+            for book, task in list(held.items()):
+                if task.done():
+                    del held[book]
+                    if (error := task.exception()) is not None:
+                        LOG.error(
+                            "writer_ended", book=book, error=type(error).__name__, detail=str(error)[:300]
+                        )
+            try:
+                free = await books.candidates(platform.pool, now=datetime.now(UTC), lease=pace.lease)
+            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                LOG.warning("database_away", error=type(error).__name__)
+                free = []
+            for book in free:
+                if book not in held:
+                    held[book] = asyncio.create_task(_writer(platform, book, worker, pace).run(stop))
+            await _sleep(stop, _LOOK_EVERY_S)
+    finally:
+        stop.set()
+        await asyncio.gather(*held.values(), return_exceptions=True)
+
+
+def _writer(platform: Platform, book: int, worker: str, pace: Pace) -> Writer:
+    return Writer(
+        url=platform.url,
+        book=book,
+        worker=worker,
+        far_sides=platform.connected.far_sides,
+        policy=platform.connected.policy,
+        keys=platform.keys,
+        clock=platform.now,
+        entropy=platform.entropy,
+        pace=pace,
+    )
+
+
+async def _sleep(stop: asyncio.Event, seconds: float) -> None:
+    try:
+        await asyncio.wait_for(stop.wait(), seconds)
+    except TimeoutError:
+        return

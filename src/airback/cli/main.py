@@ -1,0 +1,170 @@
+"""`airback`: every verb of the platform at a terminal. Arguments are read here; the work is done in `app`."""
+
+import argparse
+import asyncio
+import logging
+import os
+import sys
+from collections.abc import Sequence
+
+import structlog
+
+from airback import __version__
+from airback.cli import commands
+from airback.cli.show import say
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run one command; exit with its status (0 done, 1 something was found or failed, 2 wrong use, 130 interrupted)."""
+    parser = build_parser()
+    arguments = parser.parse_args(argv)
+    _logs()
+    try:
+        status = int(asyncio.run(arguments.run(arguments)))
+    except KeyboardInterrupt:
+        status = 130
+    except commands.EXPECTED as error:
+        say(f"airback {arguments.command}: {error}")
+        status = 1
+    sys.exit(status)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """All commands and their arguments."""
+    shared = argparse.ArgumentParser(add_help=False)
+    shared.add_argument("--data", metavar="DIR", help="data directory (default: $AIRBACK_DATA or ./.airback)")
+    machine = argparse.ArgumentParser(add_help=False)
+    machine.add_argument(
+        "--json", action="store_true", help="one JSON object as the last line of standard output"
+    )
+    parser = argparse.ArgumentParser(
+        prog="airback", description="Buy back prepaid airtime: quote, hold, deliver, pay, prove."
+    )
+    parser.add_argument("--version", action="version", version=f"airback {__version__}")
+    verbs = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    demo = verbs.add_parser("demo", parents=[shared, machine], help="watch airtime become money, end to end")
+    demo.add_argument(
+        "--once", action="store_true", help="end when the orders have ended; otherwise the pages stay"
+    )
+    demo.add_argument("--orders", type=_count, default=60, metavar="N", help="attempts to sell (default 60)")
+    demo.add_argument(
+        "--seed", type=int, default=None, metavar="N", help="draws who sells what and what is wrong"
+    )
+    demo.add_argument("--fault", choices=["kill"], help="kill the worker at least three times on the way")
+    demo.set_defaults(run=commands.demo)
+
+    serve = verbs.add_parser("serve", parents=[shared], help="API and pages")
+    serve.add_argument("--host", default="127.0.0.1")
+    serve.add_argument(
+        "--port", type=int, default=None, help="default 8420, or a free one when that is taken"
+    )
+    serve.set_defaults(run=commands.serve)
+
+    work = verbs.add_parser("work", parents=[shared], help="write books and send their effects")
+    work.set_defaults(run=commands.work)
+
+    sandbox = verbs.add_parser("sandbox", parents=[shared], help="far sides to practise with")
+    sandbox.add_argument(
+        "--listen", default="127.0.0.1:0", metavar="HOST:PORT", help="port 0 takes a free one"
+    )
+    sandbox.add_argument("--no-auth", action="store_true", help="accept every caller")
+    sandbox.set_defaults(run=commands.sandbox)
+    desks = sandbox.add_subparsers(dest="desk", metavar="DESK")
+    issue = desks.add_parser(
+        "issue-cards", parents=[shared, machine], help="cards that the sandbox's carriers will honour"
+    )
+    issue.add_argument("count", type=_count, metavar="N")
+    issue.add_argument("--out", required=True, metavar="FILE")
+    issue.add_argument("--format", choices=["csv", "csv-gb18030"], default="csv")
+    issue.add_argument(
+        "--bad",
+        type=_share,
+        default=0,
+        metavar="SHARE",
+        help="share that is used, expired or unknown: 0.02 or 2%%",
+    )
+    issue.add_argument("--seed", type=int, default=None, metavar="N")
+    issue.set_defaults(run=commands.issue_cards)
+
+    sell = verbs.add_parser("sell", parents=[shared, machine], help="sell a file of recharge cards")
+    sell.add_argument(
+        "--file", required=True, metavar="FILE", help="CSV in UTF-8 or GB18030, headers in Chinese or English"
+    )
+    sell.add_argument(
+        "--out", metavar="ANSWER.csv", help="row-by-row answer (default: FILE with .answer.csv)"
+    )
+    sell.add_argument("--api", metavar="URL", help="an API that runs elsewhere (its key in AIRBACK_API_KEY)")
+    sell.add_argument("--payee-account", default=None, metavar="ACCOUNT", help="Alipay account to be paid")
+    sell.add_argument("--payee-name", default=None, metavar="NAME", help="name of that account's holder")
+    sell.set_defaults(run=commands.sell)
+
+    order = verbs.add_parser(
+        "order", parents=[shared, machine], help="one order: figures and everything that happened to it"
+    )
+    order.add_argument("id", metavar="ID")
+    order.set_defaults(run=commands.order)
+
+    check = verbs.add_parser(
+        "verify", parents=[shared, machine], help="check what must always hold on the live database"
+    )
+    check.set_defaults(run=commands.verify)
+
+    migrate = verbs.add_parser(
+        "migrate", parents=[shared, machine], help="bring the database's schema up to date"
+    )
+    migrate.set_defaults(run=commands.migrate)
+
+    staff = verbs.add_parser("staff", parents=[shared], help="create a member of staff for the console")
+    staff.add_argument("name")
+    staff.add_argument("--role", action="append", required=True, dest="roles", metavar="ROLE")
+    staff.set_defaults(run=commands.staff)
+
+    client = verbs.add_parser("client", parents=[shared, machine], help="create an API client and its key")
+    client.add_argument("name")
+    client.add_argument("--kind", choices=["seller", "company", "outlet"], required=True)
+    client.add_argument("--outlet", metavar="NAME", help="the outlet whose demands it places")
+    client.add_argument("--scope", action="append", required=True, dest="scopes", metavar="SCOPE")
+    client.set_defaults(run=commands.client)
+    return parser
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if not 1 <= value <= 10_000_000:
+        raise argparse.ArgumentTypeError("a whole number from 1 on is needed")
+    return value
+
+
+def _share(text: str) -> int:
+    """`0.02` or `2%` → parts per million."""
+    plain = text.strip()
+    scale = 1_000_000
+    if plain.endswith("%"):
+        plain, scale = plain[:-1], 10_000
+    whole, _, part = plain.partition(".")
+    if not (whole + part).isdigit() or len(part) > 6:
+        raise argparse.ArgumentTypeError("a share such as 0.02 or 2% is needed")
+    value = (int(whole or "0") * 10 ** len(part) + int(part or "0")) * scale // 10 ** len(part)
+    if value > 1_000_000:
+        raise argparse.ArgumentTypeError("a share is at most 1")
+    return value
+
+
+def _logs() -> None:
+    """Structured lines on standard error. Tracebacks never show local values: they may hold secrets."""
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.ExceptionRenderer(
+                structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+            ),
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(
+            getattr(logging, os.environ.get("AIRBACK_LOG", "INFO").upper(), logging.INFO)
+        ),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )

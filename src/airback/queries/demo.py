@@ -1,0 +1,7 @@
+"""Reads of the demonstration's report."""
+
+from typing import Final
+
+from airback.store.named_sql import load
+
+SQL: Final = load("demo.sql", package="airback.queries")

@@ -1,0 +1,25 @@
+-- Reads of the demonstration's report.
+
+-- name: carriers_wanted
+-- How many carriers' airtime is wanted enough to begin.
+SELECT count(*) FROM (SELECT carrier FROM open_demands WHERE open_fen >= 30000 GROUP BY carrier HAVING count(*) >= 10) c
+
+-- name: still_open
+-- Orders of a run that have not ended.
+SELECT count(*) AS still_open FROM orders WHERE book = $1 AND id = ANY($2::bigint[]) AND state <> ALL($3::text[])
+  AND state NOT IN ('awaiting_seller', 'in_review')
+
+-- name: outcomes
+-- How the orders of a run ended.
+SELECT o.id, o.state, o.code, o.paid_fen, r.order_id IS NOT NULL AS receipted
+FROM orders o LEFT JOIN receipts r ON r.book = o.book AND r.order_id = o.id
+WHERE o.book = $1 AND o.id = ANY($2::bigint[])
+
+-- name: effects_since
+-- Effects of a run by kind and where they stand.
+SELECT e.kind, coalesce(last.result, 'journalled') AS result, count(*) AS n
+FROM effects e LEFT JOIN LATERAL (
+    SELECT r.result FROM effect_results r
+    WHERE r.book = e.book AND r.effect_id = e.id AND r.applied ORDER BY r.n DESC LIMIT 1) last ON true
+WHERE e.book = $1 AND e.at >= $2
+GROUP BY 1, 2 ORDER BY 1, 2
