@@ -39,7 +39,7 @@ from airback.sandbox.faults import Fault
 from airback.sandbox.wire import Counts, Frame, Plug, Reply, Request, Route, Unreadable
 
 #: The one merchant application of the sandbox.
-APP_ID: Final = "9021000100000001"
+APP_ID: Final = "2026000000000001"
 
 #: Where the merchant's public key is looked for when none was registered, below the data directory.
 MERCHANT_KEY_FILE: Final = Path("keys") / "alipay-merchant-public.pem"

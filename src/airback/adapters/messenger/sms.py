@@ -1,4 +1,4 @@
-"""SMS through a gateway that takes one JSON message at a time: `POST {base}/messages` with a bearer token.
+"""SMS through a gateway that takes one JSON message at a time: `POST {base}/sms/v1/messages` with a bearer token.
 
 Request `{"ref", "number", "text"}`. The gateway answers HTTP 200 whatever it decided, as the Chinese ones do:
 `{"outcome": "sent", "message_id"}` or `{"outcome": "refused", "reason"}`. The status line therefore says nothing;
@@ -50,7 +50,7 @@ class SmsMessenger:
         """
         document = {"ref": message.ref, "number": message.number, "text": message.text}
         try:
-            answer = await self._http.call("POST", "/messages", json=document)
+            answer = await self._http.call("POST", "/sms/v1/messages", json=document)
         except NotSent as error:
             return Outcome(result=Result.FAILED, code="not_sent", exchanges=(error.exchange,))
         except AnswerLost as error:
