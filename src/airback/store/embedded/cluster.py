@@ -1,4 +1,4 @@
-"""The cluster itself: made with `initdb`, handed to its account, started with our settings.
+"""The cluster: reached whoever runs it, started with our settings, tidied after a server that died.
 
 The directory is always reached through an open descriptor when the server runs as somebody else
 (`/proc/self/fd/N`): so it may lie below directories that only root can enter, and nothing above it is touched.
@@ -6,8 +6,6 @@ The directory is always reached through an open descriptor when the server runs 
 
 import ctypes
 import os
-import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -17,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from airback.store.embedded.account import Account, give, named
-from airback.store.embedded.layout import DATABASE, HOST, USER, Layout, sync_directory
+from airback.store.embedded.account import Account, give
+from airback.store.embedded.layout import HOST, Layout
 from airback.store.embedded.problems import EmbeddedDatabaseProblem
 from airback.store.embedded.programs import Programs
 
@@ -49,9 +47,7 @@ DURABLE: Final[dict[str, str]] = {"fsync": "on", "synchronous_commit": "on", "fu
 RELAXED: Final[dict[str, str]] = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 """For tests, whose data nobody misses after a power cut."""
 
-ROOM_FOR_NEW_CLUSTER: Final = 200 * 1024 * 1024
 _PR_SET_PDEATHSIG: Final = 1
-_COMPLAINT: Final = re.compile(r"\b(ERROR|FATAL|PANIC|initdb: error):")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,47 +76,6 @@ def major_version(layout: Layout) -> int | None:
         ) from None
 
 
-def create(
-    layout: Layout,
-    *,
-    programs: Programs,
-    account: Account | None,
-    server_lock: int,
-    durable: bool,
-    log: Callable[[str], None],
-) -> None:
-    """Make the cluster with its database user and database, whole or not at all.
-
-    Built as `cluster.new`, brought to disk once at the end (unless not `durable`) and renamed. The programs that build it inherit
-    `server_lock`, as the server does. Raises `EmbeddedDatabaseProblem`, OSError.
-    """
-    room = shutil.disk_usage(layout.root).free
-    if room < ROOM_FOR_NEW_CLUSTER:
-        raise EmbeddedDatabaseProblem(
-            code="disk_full",
-            where=str(layout.root),
-            reason=f"A new database needs {ROOM_FOR_NEW_CLUSTER >> 20} MB; {room >> 20} MB are free.",
-        )
-    new = layout.new_cluster
-    if new.exists():
-        shutil.rmtree(new)
-    new.mkdir(mode=0o700)
-    # initdb insists on a user that has a name; the cluster changes hands below.
-    builder = named() if account is not None else None
-    if builder is not None:
-        os.chown(new, builder.uid, builder.gid)
-    password = layout.password() or layout.new_password()
-    build = _Build(directory=new, programs=programs, builder=builder, server_lock=server_lock, log=log)
-    build.initdb(password)
-    build.create_database()
-    if account is not None:
-        give(new, account)
-    if durable:
-        _sync_all(new)
-    new.rename(layout.cluster)
-    sync_directory(layout.root)
-
-
 def take_over(layout: Layout, account: Account | None) -> None:
     """Make an existing cluster usable by `account`: its files after a copy by root, and its mode."""
     if account is not None and layout.cluster.stat().st_uid != account.uid:
@@ -144,22 +99,22 @@ def start(
     when we die. Raises OSError.
     """
     settings = SETTINGS | (DURABLE if durable else RELAXED)
-    with _Reach(layout.cluster, account) as reach:
+    with Reach(layout.cluster, account) as reach:
         arguments: list[str | Path] = [programs.path("postgres"), "-D", reach.path, "-p", str(port)]
         for name, value in settings.items():
             arguments += ["-c", f"{name}={value}"]
         return subprocess.Popen(
             arguments,
-            **_run_as(account),
+            **run_as(account),
             cwd="/",
-            env=_environment(),
+            env=environment(),
             umask=0o077,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             pass_fds=(*reach.descriptors, server_lock),
             start_new_session=True,
-            preexec_fn=_dies_with(os.getpid()),
+            preexec_fn=dies_with(os.getpid()),
         )
 
 
@@ -191,7 +146,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-class _Reach:
+class Reach:
     """A path by which `account` reaches `directory`, and the descriptors it must inherit for that."""
 
     def __init__(self, directory: Path, account: Account | None) -> None:
@@ -200,7 +155,7 @@ class _Reach:
         self.descriptors: tuple[int, ...] = ()
         self.path = str(directory)
 
-    def __enter__(self) -> "_Reach":
+    def __enter__(self) -> "Reach":
         if self._account is not None and sys.platform == "linux":
             descriptor = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             self.descriptors = (descriptor,)
@@ -212,92 +167,16 @@ class _Reach:
             os.close(descriptor)
 
 
-@dataclass(frozen=True, slots=True)
-class _Build:
-    """A new cluster in the making, as user `builder`."""
-
-    directory: Path
-    programs: Programs
-    builder: Account | None
-    server_lock: int
-    log: Callable[[str], None]
-
-    def initdb(self, password: str) -> None:
-        readable, writable = os.pipe()
-        try:
-            if self.builder is not None:
-                os.fchown(readable, self.builder.uid, self.builder.gid)
-            os.write(writable, password.encode() + b"\n")
-        finally:
-            os.close(writable)
-        try:
-            arguments = ["--username", USER, "--auth", "scram-sha-256", f"--pwfile=/dev/fd/{readable}"]
-            arguments += ["--encoding", "UTF8", "--locale", "C", "--data-checksums", "--no-sync"]
-            if self.programs.major >= 17:
-                # Code points in order, but upper and lower case beyond ASCII; the same on every machine.
-                arguments += ["--locale-provider", "builtin", "--builtin-locale", "C.UTF-8"]
-            self._run("initdb", arguments, descriptors=(readable,))
-        finally:
-            os.close(readable)
-
-    def create_database(self) -> None:
-        self._run("postgres", ["-F", "postgres"], first="--single", text=f"CREATE DATABASE {DATABASE}\n")
-
-    def _run(
-        self,
-        program: str,
-        arguments: list[str],
-        *,
-        first: str | None = None,
-        text: str = "",
-        descriptors: tuple[int, ...] = (),
-    ) -> None:
-        with _Reach(self.directory, self.builder) as reach:
-            run = subprocess.run(
-                [self.programs.path(program), *([first] if first else []), "-D", reach.path, *arguments],
-                **_run_as(self.builder),
-                cwd="/",
-                env=_environment(),
-                input=text.encode(),
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                pass_fds=(*reach.descriptors, *descriptors, self.server_lock),
-                preexec_fn=_dies_with(os.getpid()),
-                check=False,
-            )
-        output = run.stdout.decode("utf-8", "replace").strip()
-        self.log(f"{program} ended with {run.returncode}\n{output}")
-        complaints = [line for line in output.splitlines() if _COMPLAINT.search(line)]
-        if run.returncode != 0 or complaints:
-            last = (complaints or output.splitlines() or ["no message"])[-1]
-            raise EmbeddedDatabaseProblem(
-                code="disk_full" if "No space left" in output else "cluster_not_created",
-                where=str(self.directory),
-                reason=f"{program} ended with {run.returncode}: {last}",
-            )
-
-
-def _sync_all(top: Path) -> None:
-    for directory, _, files in os.walk(top):
-        for name in files:
-            descriptor = os.open(Path(directory) / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
-        sync_directory(Path(directory))
-
-
-def _run_as(account: Account | None) -> dict[str, Any]:
+def run_as(account: Account | None) -> dict[str, Any]:
     return account.for_subprocess() if account is not None else {}
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     """Nothing of ours: PG* variables, keys and proxies are none of the server's business."""
     return {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
 
 
-def _dies_with(parent: int) -> Callable[[], None]:
+def dies_with(parent: int) -> Callable[[], None]:
     """For a child: ask the kernel for a fast shutdown when `parent` dies (Linux; elsewhere nothing)."""
     if sys.platform != "linux":
         return lambda: None

@@ -18,12 +18,14 @@ import signal
 import subprocess
 import sys
 import time
+import traceback
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final
 
 from airback.store.embedded import cluster, locks, programs
 from airback.store.embedded.account import Account, choose
+from airback.store.embedded.creation import Abandoned, Creation
 from airback.store.embedded.layout import Layout, write_whole
 from airback.store.embedded.problems import EmbeddedDatabaseProblem, from_os_error
 
@@ -117,17 +119,20 @@ class Supervisor:
         try:
             if cluster.major_version(self._layout) is None:
                 self._report("initialising")
-                cluster.create(
-                    self._layout,
+                Creation(
+                    layout=self._layout,
                     programs=found,
                     account=account,
                     server_lock=server_lock,
                     durable=self._durable,
+                    is_abandoned=self._unused,
                     log=self._note,
-                )
+                ).run()
             cluster.take_over(self._layout, account)
             cluster.forget_dead_server(self._layout)
             port = self._start(found, account, server_lock)
+        except Abandoned:
+            return
         finally:
             os.close(server_lock)  # from here on only the server's processes hold it
         if port is None:
@@ -360,6 +365,15 @@ def main() -> int:
         return _failed(problem)
     except OSError as error:
         return _failed(from_os_error(error, where=str(error.filename or layout.root)))
+    except Exception as error:
+        traceback.print_exc()
+        return _failed(
+            EmbeddedDatabaseProblem(
+                code="supervisor_died",
+                where=str(layout.supervisor_log),
+                reason=f"The server's supervisor failed: {type(error).__name__}.",
+            )
+        )
     return 0
 
 

@@ -1,0 +1,111 @@
+"""A process that uses the embedded server, for tests that kill it; and what can be seen of a server from outside.
+
+Run as a program it starts the database of a directory, prints one JSON line, and ends when its input does.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from airback.store.embedded import locks
+from airback.store.embedded.layout import Layout
+
+_SUPERVISOR = b"airback.store.embedded.supervisor"
+
+
+class UserProcess:
+    """A child that runs `ensure_running` on `data` and stays until closed or killed."""
+
+    def __init__(self, data: Path, *, programs: Path | None = None, uid: int | None = None) -> None:
+        arguments = [sys.executable, "-P", __file__, str(data), *([str(programs)] if programs else [])]
+        self._process = subprocess.Popen(
+            arguments,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            user=uid,
+            group=uid,
+            extra_groups=None if uid is None else [],
+            cwd="/",
+        )
+
+    def answer(self) -> dict[str, Any]:
+        """Wait until it uses the server: `{"url", "port", "phases"}`, or `{"code", "where", "reason", "remedy"}`."""
+        assert self._process.stdout is not None
+        answer: dict[str, Any] = json.loads(self._process.stdout.readline())
+        return answer
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        self._process.kill()
+        self._end()
+
+    def close(self) -> None:
+        """Let it end by itself, and wait for that."""
+        self._end()
+
+    def _end(self) -> None:
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._process.stdin.close()
+        self._process.wait(60)
+        self._process.stdout.close()
+
+
+def supervisors(layout: Layout) -> list[int]:
+    """The supervisors of a data directory (users have their lock open for moments, too)."""
+    return [process for process in locks.holders(layout.supervisor_lock) if _SUPERVISOR in _command(process)]
+
+
+def processes(layout: Layout) -> list[int]:
+    """Every process of the server and its supervisor, found by the lock files they have open."""
+    return sorted({*locks.holders(layout.server_lock), *supervisors(layout)} - {os.getpid()})
+
+
+def _command(process: int) -> bytes:
+    try:
+        return Path(f"/proc/{process}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
+def eventually(condition: Callable[[], bool], *, within_s: float = 60.0) -> bool:
+    """Whether `condition` becomes true in time."""
+    until = time.monotonic() + within_s
+    while not condition():
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def _main() -> None:
+    # The import is part of what a process pays for using the server.
+    from airback.store.embedded import EmbeddedDatabaseProblem, Progress, ensure_running
+
+    phases: list[str] = []
+
+    def listen(progress: Progress) -> None:
+        if not phases or phases[-1] != progress.phase:
+            phases.append(progress.phase)
+
+    try:
+        database = ensure_running(
+            sys.argv[1],
+            programs=Path(sys.argv[2]) if len(sys.argv) > 2 else None,
+            durable=False,
+            progress=listen,
+        )
+    except EmbeddedDatabaseProblem as problem:
+        answer = {name: getattr(problem, name) for name in ("code", "where", "reason", "remedy")}
+    else:
+        answer = {"url": database.url, "port": database.address.port, "phases": phases}
+    print(json.dumps(answer), flush=True)
+    sys.stdin.read()
+
+
+if __name__ == "__main__":
+    _main()
