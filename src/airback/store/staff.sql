@@ -55,12 +55,12 @@ VALUES ($1, $2, $3, $4, $5, $5, $6)
 SELECT x.name, x.csrf, x.created_at, x.seen_at, x.expires_at, s.roles
 FROM sessions x JOIN staff s ON s.book = x.book AND s.name = x.name
 WHERE x.book = $1 AND x.token_hash = $2
-  AND x.expires_at > $3 AND x.seen_at > $3 - $4::interval AND s.disabled_at IS NULL
+  AND x.expires_at > $3 AND x.seen_at > $3::timestamptz - $4::interval AND s.disabled_at IS NULL
 
 -- name: touch_session
 -- At most once a minute: a page that polls does not rewrite the row each time.
-UPDATE sessions SET seen_at = $3
-WHERE book = $1 AND token_hash = $2 AND seen_at < $3 - interval '1 minute'
+UPDATE sessions SET seen_at = $3::timestamptz
+WHERE book = $1 AND token_hash = $2 AND seen_at < $3::timestamptz - interval '1 minute'
 
 -- name: delete_session
 DELETE FROM sessions WHERE book = $1 AND token_hash = $2
@@ -70,4 +70,4 @@ DELETE FROM sessions WHERE book = $1 AND token_hash = $2
 DELETE FROM sessions WHERE book = $1 AND name = $2 AND token_hash IS DISTINCT FROM $3
 
 -- name: delete_dead_sessions
-DELETE FROM sessions WHERE book = $1 AND (expires_at <= $2 OR seen_at <= $2 - $3::interval)
+DELETE FROM sessions WHERE book = $1 AND (expires_at <= $2 OR seen_at <= $2::timestamptz - $3::interval)

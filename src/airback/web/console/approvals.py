@@ -1,8 +1,10 @@
 """Approvals: what waits for a second person, one proposal with what it would change, the decision."""
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from litestar import Response, get, post
+from litestar.params import FromPath
 
 from airback.domain import ids
 from airback.domain.refusals import REFUSALS, Refused
@@ -19,6 +21,17 @@ from airback.web.layout import language_of
 
 PAGE: Final = 50
 APPROVALS: Final = "/console/approvals"
+
+#: The address of each action's form below `APPROVALS/propose/`.
+FORMS: Final[Mapping[str, str]] = {
+    "deposit": "finance:deposit:credit",
+    "float": "finance:float:credit",
+    "rate-card": "pricing:rate_card:publish",
+    "effect": "operations:effect:resolve",
+    "pause": "operations:book:pause",
+    "resume": "operations:book:resume",
+    "licence": "compliance:licence:record",
+}
 
 
 @get("/approvals", name="console-approvals")
@@ -43,7 +56,7 @@ async def approvals_page(request: AnyRequest) -> Response[Any]:
             ],
             past=past[:PAGE],
             more=ids.public("pro", past[PAGE - 1].id) if len(past) > PAGE else None,
-            actions=[action for action in ACTIONS.values() if who.may(action.propose)],
+            forms={form: ACTIONS[name] for form, name in FORMS.items() if who.may(ACTIONS[name].propose)},
             first=below is None,
         )
 
@@ -98,7 +111,7 @@ def _outside(found: Proposal) -> list[str]:
         return []
 
 
-async def _find(request: AnyRequest, public: str) -> Proposal:
+async def _find(request: AnyRequest, public: FromPath[str]) -> Proposal:
     here = platform(request)
     proposal = ids.parse_public("pro", public)
     found = None
@@ -111,14 +124,14 @@ async def _find(request: AnyRequest, public: str) -> Proposal:
 
 
 @get("/approvals/{public:str}", name="console-approval")
-async def approval_page(request: AnyRequest, public: str) -> Response[Any]:
+async def approval_page(request: AnyRequest, public: FromPath[str]) -> Response[Any]:
     """One proposal: who, why, before and after, and the decision or the form for it."""
     who = await visitor(request, needs=Permission.READ_PROPOSALS)
     return await _one(request, who, await _find(request, public))
 
 
 @post("/approvals/{public:str}", status_code=200)
-async def decide_form(request: AnyRequest, public: str) -> Response[Any]:
+async def decide_form(request: AnyRequest, public: FromPath[str]) -> Response[Any]:
     """Approve or reject."""
     who = await visitor(request, needs=Permission.READ_PROPOSALS)
     here = platform(request)

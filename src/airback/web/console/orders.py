@@ -4,18 +4,20 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
+from urllib.parse import urlencode
 
 from litestar import Response, get, post
+from litestar.params import FromPath
 
 from airback.domain import ids
-from airback.domain.numbers import mask, parse_mobile
+from airback.domain.numbers import mask, parse_card_number, parse_mobile
 from airback.domain.refusals import Refused
 from airback.engine.act import cancel_order
 from airback.orders.states import FINAL, State
 from airback.queries import console, orders
 from airback.queries.orders import OrderView, TimelineEntry
 from airback.staff.roles import Permission
-from airback.web.console.desk import HOME, AnyRequest, asked, go, platform, posted, show, visitor
+from airback.web.console.desk import HOME, AnyRequest, Visitor, asked, go, platform, posted, show, visitor
 
 PAGE: Final = 50
 _PREFIXES: Final = {"pro": "approvals"}
@@ -23,20 +25,43 @@ _PREFIXES: Final = {"pro": "approvals"}
 
 @get("/orders", name="console-orders")
 async def orders_page(request: AnyRequest) -> Response[Any]:
-    """Orders by cursor, by state, or whatever the one search box found."""
+    """Orders by cursor, by state, or whatever the search found."""
     who = await visitor(request, needs=Permission.READ_ORDERS)
+    return await _list(request, who, search=asked(request, "search"), state=asked(request, "state", most=40))
+
+
+@post("/orders", status_code=200)
+async def search_form(request: AnyRequest) -> Response[Any]:
+    """The one search box. A phone or card number stays in the form: addresses are written into logs."""
+    who = await visitor(request, needs=Permission.READ_ORDERS)
+    form = await posted(request, who)
+    search, state = form.text("search", most=200), form.text("state", most=40)
+    if _is_number(search):
+        return await _list(request, who, search=search, state=state)
+    return go(f"{HOME}/orders?{urlencode({'search': search, 'state': state})}")
+
+
+def _is_number(text: str) -> bool:
+    return parse_mobile(text) is not None or parse_card_number(text) is not None
+
+
+async def _list(request: AnyRequest, who: Visitor, *, search: str, state: str) -> Response[Any]:
     here = platform(request)
-    search, state = asked(request, "search"), asked(request, "state", most=40)
     after = ids.parse_public("ord", asked(request, "after", most=40))
     if state and state not in set(State):
         raise Refused("field_invalid", field="state")
+    number = _is_number(search)
     async with here.pool.acquire() as conn:
-        if search:
-            elsewhere = await _elsewhere(conn, book=here.book, text=search)
-            if elsewhere is not None:
-                return go(elsewhere)
+        elsewhere = await _elsewhere(conn, book=here.book, text=search) if search and not number else None
+        if elsewhere is not None:
+            return go(elsewhere)
         found = await orders.list_orders(
-            conn, book=here.book, state=state or None, search=search or None, after=after, limit=PAGE
+            conn,
+            book=here.book,
+            state=state or None,
+            search=search or None,
+            after=after,
+            limit=orders.MOST_PER_PAGE if number else PAGE,
         )
         return await show(
             request,
@@ -45,10 +70,10 @@ async def orders_page(request: AnyRequest) -> Response[Any]:
             section="orders",
             conn=conn,
             orders=[order.masked() for order in found.items],
-            more=None if found.next is None else ids.public("ord", found.next),
-            search=search,
-            # a number that was searched for is not kept in the page
-            search_shown=mask(search) if parse_mobile(search) else search,
+            more=None if found.next is None or number else ids.public("ord", found.next),
+            cut=found.next is not None and number,
+            search="" if number else search,
+            number=mask(search) if number else None,
             state=state,
             states=[str(each) for each in State],
             first=after is None,
@@ -80,7 +105,7 @@ class Moment:
 
 
 @get("/orders/{public:str}", name="console-order")
-async def order_page(request: AnyRequest, public: str) -> Response[Any]:
+async def order_page(request: AnyRequest, public: FromPath[str]) -> Response[Any]:
     """One order: figures, price, fills, payouts, ledger, timeline."""
     who = await visitor(request, needs=Permission.READ_ORDERS)
     here = platform(request)
@@ -114,7 +139,7 @@ async def order_page(request: AnyRequest, public: str) -> Response[Any]:
 
 
 @post("/orders/{public:str}/cancel", status_code=200)
-async def cancel_form(request: AnyRequest, public: str) -> Response[Any]:
+async def cancel_form(request: AnyRequest, public: FromPath[str]) -> Response[Any]:
     """Ask for cancellation on the seller's word; the book's writer decides whether it is still free."""
     who = await visitor(request, needs=Permission.CANCEL_ORDERS)
     here = platform(request)

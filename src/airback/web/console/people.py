@@ -3,6 +3,7 @@
 from typing import Any
 
 from litestar import Response, get, post
+from litestar.params import FromPath
 
 from airback.domain.refusals import Refused
 from airback.engine import appoint
@@ -77,7 +78,7 @@ async def create_form(request: AnyRequest) -> Response[Any]:
 
 
 @post("/staff/{name:str}/disable", status_code=200)
-async def disable_form(request: AnyRequest, name: str) -> Response[Any]:
+async def disable_form(request: AnyRequest, name: FromPath[str]) -> Response[Any]:
     """Disable an account and end its sessions."""
     who = await visitor(request, needs=Permission.MANAGE_STAFF)
     here = platform(request)

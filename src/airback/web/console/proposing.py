@@ -6,10 +6,11 @@ Each form shows what stands now, reads what shall be, and hands both to `engine.
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, time, timedelta
-from typing import Any, Final
+from typing import Any
 
 import asyncpg
 from litestar import Response, get, post
+from litestar.params import FromPath
 
 from airback.compliance.licences import Capability
 from airback.domain import ids
@@ -19,7 +20,7 @@ from airback.engine import propose
 from airback.queries import console
 from airback.staff.actions import ACTIONS, RESOLUTIONS, Action
 from airback.store import licences
-from airback.web.console.approvals import APPROVALS
+from airback.web.console.approvals import APPROVALS, FORMS
 from airback.web.console.desk import (
     MOST_BODY,
     AnyRequest,
@@ -32,18 +33,6 @@ from airback.web.console.desk import (
     visitor,
 )
 from airback.web.templates import BEIJING
-
-#: The address of each action's form.
-FORMS: Final[Mapping[str, str]] = {
-    "deposit": "finance:deposit:credit",
-    "float": "finance:float:credit",
-    "rate-card": "pricing:rate_card:publish",
-    "effect": "operations:effect:resolve",
-    "pause": "operations:book:pause",
-    "resume": "operations:book:resume",
-    "licence": "compliance:licence:record",
-}
-ADDRESS: Final[Mapping[str, str]] = {action: address for address, action in FORMS.items()}
 
 
 def _action(form: str) -> Action:
@@ -151,14 +140,14 @@ async def _card_text(request: AnyRequest, stands: Mapping[str, Any]) -> str:
 
 
 @get("/approvals/propose/{form:str}", name="console-propose")
-async def propose_page(request: AnyRequest, form: str) -> Response[Any]:
+async def propose_page(request: AnyRequest, form: FromPath[str]) -> Response[Any]:
     """The form of one action."""
     who = await visitor(request, needs=_action(form).propose)
     return await _form(request, who, form)
 
 
 @post("/approvals/propose/{form:str}", status_code=200)
-async def propose_form(request: AnyRequest, form: str) -> Response[Any]:
+async def propose_form(request: AnyRequest, form: FromPath[str]) -> Response[Any]:
     """Propose. What was typed stays in the form when it is refused."""
     action = _action(form)
     who = await visitor(request, needs=action.propose)
