@@ -4,6 +4,7 @@ import asyncio
 from typing import Any, Final
 
 from litestar import Request, Response, delete, get, post
+from litestar.params import FromPath
 
 from airback.api import problems, reading
 from airback.api.answers import answer, batch_status
@@ -100,14 +101,14 @@ async def find(request: Request[Any, Any, Any]) -> Response[bytes]:
 
 
 @get("/demands/{demand:str}", opt={"scope": "demands:read"})
-async def read(request: Request[Any, Any, Any], demand: str) -> Response[bytes]:
+async def read(request: Request[Any, Any, Any], demand: FromPath[str]) -> Response[bytes]:
     """One of your demands."""
     reading.query(request)
     return answer(demand_document(await _own(request, demand), now=platform_of(request).now()))
 
 
 @delete("/demands/{demand:str}", status_code=200, opt={"scope": "demands:write"})
-async def withdraw(request: Request[Any, Any, Any], demand: str) -> Response[bytes]:
+async def withdraw(request: Request[Any, Any, Any], demand: FromPath[str]) -> Response[bytes]:
     """Take back what is still open; fills already reserved stand. Waits a little for the writer's word."""
     platform = platform_of(request)
     view = await _own(request, demand)

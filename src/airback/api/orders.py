@@ -4,6 +4,7 @@ import asyncio
 from typing import Any, Final
 
 from litestar import Request, Response, get, post
+from litestar.params import FromPath
 
 from airback.api import problems, reading
 from airback.api.answers import answer, batch_status
@@ -123,7 +124,7 @@ async def find(request: Request[Any, Any, Any]) -> Response[bytes]:
 
 
 @get("/orders/{order:str}", opt={"scope": "orders:read"})
-async def read(request: Request[Any, Any, Any], order: str) -> Response[bytes]:
+async def read(request: Request[Any, Any, Any], order: FromPath[str]) -> Response[bytes]:
     """One of your orders."""
     platform = platform_of(request)
     reading.query(request)
@@ -134,7 +135,7 @@ async def read(request: Request[Any, Any, Any], order: str) -> Response[bytes]:
 
 
 @post("/orders/{order:str}/cancel", status_code=200, opt={"scope": "orders:write"})
-async def cancel(request: Request[Any, Any, Any], order: str) -> Response[bytes]:
+async def cancel(request: Request[Any, Any, Any], order: FromPath[str]) -> Response[bytes]:
     """Cancel an order: free until a delivery is committed. Waits a little for the writer's word."""
     platform = platform_of(request)
     view = await _own(request, order)
@@ -151,7 +152,7 @@ async def cancel(request: Request[Any, Any, Any], order: str) -> Response[bytes]
 
 
 @post("/orders/{order:str}/payee", status_code=202, opt={"scope": "orders:write"})
-async def give_payee(request: Request[Any, Any, Any], order: str) -> Response[bytes]:
+async def give_payee(request: Request[Any, Any, Any], order: FromPath[str]) -> Response[bytes]:
     """Name another account to pay, when the rail refused the first."""
     platform = platform_of(request)
     value, _ = await reading.read_json(request)
@@ -173,7 +174,7 @@ async def give_payee(request: Request[Any, Any, Any], order: str) -> Response[by
 
 
 @get("/orders/{order:str}/events", opt={"scope": "orders:read"})
-async def order_events(request: Request[Any, Any, Any], order: str) -> Response[bytes]:
+async def order_events(request: Request[Any, Any, Any], order: FromPath[str]) -> Response[bytes]:
     """What happened to one of your orders."""
     platform = platform_of(request)
     asked = reading.query(request, "cursor", "limit")
@@ -208,7 +209,7 @@ async def events(request: Request[Any, Any, Any]) -> Response[bytes]:
 
 
 @get(["/orders/{order:str}/receipt", "/orders/{order:str}/receipt.pdf"], opt={"scope": "orders:read"})
-async def receipt(request: Request[Any, Any, Any], order: str) -> Response[bytes]:
+async def receipt(request: Request[Any, Any, Any], order: FromPath[str]) -> Response[bytes]:
     """The signed receipt of a closed order: JSON, or PDF when asked for by address or Accept."""
     platform = platform_of(request)
     asked = reading.query(request, "language")

@@ -4,6 +4,7 @@ import asyncio
 from typing import Any, Final
 
 from litestar import Request, Response, get, post
+from litestar.params import FromPath
 
 from airback.api import problems, reading
 from airback.api.answers import answer
@@ -59,7 +60,7 @@ async def send_code(request: Request[Any, Any, Any]) -> Response[bytes]:
 
 
 @post("/verifications/{verification:str}/check", status_code=200, opt={"scope": "orders:write"})
-async def check_code(request: Request[Any, Any, Any], verification: str) -> Response[bytes]:
+async def check_code(request: Request[Any, Any, Any], verification: FromPath[str]) -> Response[bytes]:
     """Compare the code; the proof and the line's balance."""
     platform = platform_of(request)
     value, _ = await reading.read_json(request)

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from litestar import Request, Response, Router, route
 from litestar.exceptions import HTTPException
+from litestar.params import FromPath
 
 from airback.api import demands, health, notifications, openapi, orders, quotes
 from airback.api.gate import gate
@@ -17,7 +18,7 @@ from airback.domain.refusals import Refused
 
 
 @route("/{rest:path}", http_method=["GET", "POST", "PUT", "PATCH", "DELETE"], opt={"open": 120})
-async def elsewhere(request: Request[Any, Any, Any], rest: str) -> Response[bytes]:
+async def elsewhere(request: Request[Any, Any, Any], rest: FromPath[str]) -> Response[bytes]:
     """Whatever else is asked for under `/v1` is not there."""
     raise Refused("not_found")
 
