@@ -77,6 +77,7 @@ _LOG_PAGE: Final = 2000
 _MOST_LOG_PAGES: Final = 10_000
 _MOST_ANSWER_BYTES: Final = 8 << 20
 _MOST_NOTIFICATION_BYTES: Final = 64 << 10
+_LONGEST_REF: Final = 64
 
 #: Business refusals in the platform's own words; every other explicit one is `rail_refused`.
 REFUSALS: Final[Mapping[str, str]] = {
@@ -232,7 +233,7 @@ class AlipayRail:
             content = json.loads(fields.get("biz_content", ""))
         except (ValueError, RecursionError):
             return None
-        if not isinstance(content, dict) or not isinstance(content.get("out_biz_no"), str):
+        if not isinstance(content, dict) or not 0 < len(_word(content, "out_biz_no")) <= _LONGEST_REF:
             return None
         if content.get("product_code", PRODUCT_CODE) != PRODUCT_CODE:
             return None
