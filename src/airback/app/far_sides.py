@@ -13,7 +13,7 @@ from airback.adapters.carrier.camara import CamaraSubscribers
 from airback.adapters.carrier.capabilities import default_capabilities
 from airback.adapters.carrier.tmf654 import Tmf654Carrier
 from airback.adapters.messenger.sms import SmsMessenger
-from airback.adapters.rail.alipay import AlipayRail
+from airback.adapters.rail.alipay import SANDBOX_ALIPAY, AlipayRail
 from airback.adapters.rail.alipay_keys import ensure_merchant_keys, load_public_key
 from airback.adapters.rail.credit import CreditRail
 from airback.app.settings import Settings
@@ -21,11 +21,10 @@ from airback.domain.assets import CARRIERS
 from airback.domain.ports.rail import Rail
 from airback.engine.policy import Policy
 from airback.engine.senders import FarSides
+from airback.sandbox.alipay import APP_ID
 from airback.sandbox.alipay_keys import ensure_alipay_keys
 from airback.sandbox.server import access_token
 
-#: The merchant application the sandbox's Alipay knows us by.
-APP_ID: Final = "2026000000000001"
 #: The operator's own line at each sandbox carrier: what no outlet takes any more goes there.
 HOUSE_NUMBERS: Final = {
     "cmcc": "13900000001",
@@ -63,6 +62,7 @@ def connect(
         merchant_key=merchant.private,
         alipay_key=alipay_key,
         now=now,
+        capabilities=SANDBOX_ALIPAY,
     )
     messenger = SmsMessenger(base_url=sandbox_url, token=token, now=now)
     rails: dict[str, Rail] = {"alipay": alipay, "credit": CreditRail()}

@@ -34,7 +34,7 @@ NUMBERS: Final = 60
 
 _MOST_PER_REQUEST: Final = 200
 _PAGE: Final = 200
-_MOST_PAGES: Final = 10
+_MOST_PAGES: Final = 5
 _LONGEST_PAUSE_S: Final = 5.0
 _LOGGER: Final = logging.getLogger(__name__)
 
@@ -101,6 +101,12 @@ class Reseller:
 
     async def step(self) -> int:
         """Look, and place what is missing; how many demands were placed. Raises Unavailable."""
+        try:
+            return await self._step()
+        except (KeyError, TypeError, ValueError) as error:
+            raise Unavailable(f"an answer of another form: {type(error).__name__}") from error
+
+    async def _step(self) -> int:
         before = self.placed.demands
         if self._unanswered is not None:
             await self._send(self._unanswered)
@@ -126,16 +132,15 @@ class Reseller:
         for _ in range(_MOST_PAGES):
             query = f"?limit={_PAGE}" + (f"&cursor={cursor}" if cursor else "")
             page = await self._ask("GET", f"{self._api_url}/v1/demands{query}")
-            for demand in page["demands"]:
-                if demand["state"] != "open":
-                    continue
+            wanted = [demand for demand in page["demands"] if demand["state"] == "open"]
+            for demand in wanted:
                 carrier = demand["carrier"]
                 open_fen[carrier] = open_fen.get(carrier, 0) + demand["open_fen"]
                 if demand["open_fen"] >= LARGEST_CARD_FEN:
                     roomy[carrier] = roomy.get(carrier, 0) + 1
             cursor = page["next"]
-            if cursor is None:
-                break
+            if cursor is None or not wanted:
+                break  # newest first: what is older than a page without an open one has been filled as well
         balances = await self._ask("GET", f"{self._api_url}/v1/balances")
         return open_fen, roomy, int(balances["outlet"]["free_fen"])
 
