@@ -41,9 +41,10 @@ def render(
 
     `fonts` is the folder with the regular and bold TTF; no other font is used. `check_url` is where people check
     the receipt (http or https, at most 300 characters); the QR code holds it with the receipt's digest behind `#`,
-    which browsers keep to themselves, or, without it, order and digest. Takes some 25 ms, now and then half a
-    second, and the first time in a process the reading of 20 MB of fonts: call it in a thread. Raises FontsMissing,
-    and ValueError for another kind of URL.
+    which browsers keep to themselves, or, without it, order and digest. Takes some 25 ms, now and then several
+    hundred, and the first time in a process the reading of 20 MB of fonts: call it in a thread.
+
+    Raises FontsMissing, and ValueError for another kind of URL.
     """
     data = json.dumps(page(document, language=language, check_url=check_url), ensure_ascii=False)
     return _printer(fonts).compile({"data": data}, form, moment(document["times"]["closed"]))
