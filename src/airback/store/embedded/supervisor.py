@@ -351,6 +351,8 @@ def main() -> int:
     parser.add_argument("--programs", type=Path)
     options = parser.parse_args()
     layout = Layout(options.data)
+    # Whatever else the caller had open is not ours to keep open.
+    os.closerange(3, os.sysconf("SC_OPEN_MAX"))
     os.umask(0o077)
     os.chdir("/")
     try:
