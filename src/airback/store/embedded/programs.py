@@ -9,7 +9,7 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -169,13 +169,21 @@ def _share(programs: Programs) -> Path | None:
 
 
 def _can_read(paths: list[Path], account: Account) -> bool:
+    def read() -> None:
+        for path in paths:
+            with path.open("rb") as file:
+                file.read(1)
+
+    return _succeeds(account, read)
+
+
+def _succeeds(account: Account, attempt: Callable[[], object]) -> bool:
+    """Whether `attempt` works for `account`: tried in a forked child. For a process without threads."""
     child = os.fork()
     if child == 0:
         try:
             account.become()
-            for path in paths:
-                with path.open("rb") as file:
-                    file.read(1)
+            attempt()
             os._exit(0)
         except BaseException:
             os._exit(1)
@@ -201,6 +209,8 @@ def _places(layout: Layout, account: Account) -> Iterator[Path]:
 
 def _open_to(layout: Layout, account: Account) -> bool:
     """Let `account`, and nobody else, pass through the data directory; False when that cannot be done."""
+    if not _succeeds(account, layout.data_directory.stat):
+        return False  # a directory above is closed, and not ours to open
     for directory in (layout.data_directory, layout.root):
         found = directory.stat()
         if found.st_mode & 0o001:
