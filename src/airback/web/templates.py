@@ -6,7 +6,7 @@ catalogue is read from its text form once per process, so there is no compiled f
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta, timezone
 from functools import cache
 from pathlib import Path
@@ -27,6 +27,11 @@ SOURCE_LANGUAGE: Final = "zh"
 BEIJING: Final = timezone(timedelta(hours=8), "CST")
 """China has had one time and no summer time since 1991; pages show it whatever the server's zone."""
 
+_CJK: Final = r"\u3400-\u9fff\uff00-\uff60\u3001-\u301b"
+_WIDE: Final = {",": "，", ";": "；", ":": "：", "?": "？", "!": "！"}
+_POINT: Final = re.compile(rf"(?<=[{_CJK}])([,;:?!])[ ]?|([,;:?!])(?=[{_CJK}])|([?!])$")
+_BRACKET: Final = re.compile(rf"(?<=[{_CJK}])[ ]?\(([^()]*)\)")
+_GAP: Final = re.compile(r"(?<=[。，；：？！]) +")
 _YUAN: Final = re.compile(r"\B(?=(?:[0-9]{3})+(?![0-9]))")
 
 
@@ -69,7 +74,7 @@ def environment(reader: str, language: str) -> Environment:
     )
     texts = translations(reader, language)
     made.install_gettext_callables(  # type: ignore[attr-defined]
-        texts.gettext, texts.ngettext, newstyle=True, pgettext=texts.pgettext, npgettext=texts.npgettext
+        typesetting(texts.gettext), texts.ngettext, newstyle=True
     )
     made.globals.update(static_url=static_url, language=language)
     made.filters.update(
@@ -81,6 +86,7 @@ def environment(reader: str, language: str) -> Environment:
         clock=clock,
         day=day,
         spaced=spaced,
+        typeset=typeset,
     )
     return made
 
@@ -90,6 +96,24 @@ def render(
 ) -> str:
     """The template as text. `nonce` goes into `<script nonce>`, the only inline code a page may carry."""
     return environment(reader, language).get_template(template).render({**(context or {}), "nonce": nonce})
+
+
+def typeset(text: str) -> str:
+    """Chinese text with Chinese punctuation: texts are typed with the keyboard's own commas; text without a Chinese
+    character stays as it is."""
+    if not re.search(rf"[{_CJK}]", text):
+        return text
+    pointed = _POINT.sub(lambda found: _WIDE[found[1] or found[2] or found[3]], text)
+    return _GAP.sub("", _BRACKET.sub("（\\1）", pointed))
+
+
+def typesetting(translate: Callable[[str], str]) -> Callable[[str], str]:
+    """The translation, typeset."""
+
+    def translated(text: str) -> str:
+        return typeset(translate(text))
+
+    return translated
 
 
 def grouped_yuan(fen: int) -> str:

@@ -16,7 +16,8 @@ Errors = dict[str, Refusal]
 """Refusals by the name of the field they belong to."""
 
 _CODE: Final = re.compile(r"[0-9]{4,8}", re.ASCII)
-_MAIL: Final = re.compile(r"[^@\s]{1,64}@[^@\s]{1,60}\.[^@\s.]{2,}")
+_MAIL: Final = re.compile(r"[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,4}", re.ASCII)
+_ALIPAY_ID: Final = re.compile(r"2088[0-9]{12}", re.ASCII)
 _DIGIT_GROUPS: Final = re.compile(r"[0-9][0-9 \u00a0\-]*[0-9]", re.ASCII)
 MOST_NAME: Final = 40
 MOST_ACCOUNT: Final = 100
@@ -109,12 +110,9 @@ def read_card_code(form: Mapping[str, str], errors: Errors, *, card_number: str)
     text = plain(form.get("card_code", "")[:120])
     code = parse_card_code(text)
     if code is None:
-        groups = [re.sub(r"[^0-9]", "", group) for group in _DIGIT_GROUPS.findall(text)]
-        others = [group for group in groups if group != card_number]
-        if len(groups) > 1 and len(others) == 1:
-            code = parse_card_code(others[0])
-        elif len(groups) == 1 and len(others) == 1 and others[0].startswith(card_number) and card_number:
-            code = parse_card_code(others[0].removeprefix(card_number))
+        runs = [re.sub(r"[^0-9]", "", run) for run in _DIGIT_GROUPS.findall(text)]
+        others = [run.removeprefix(card_number) for run in runs if run != card_number]
+        code = parse_card_code(others[0]) if len(others) == 1 else None
     if code is None or code == card_number:
         errors["card_code"] = REFUSALS["card_code_malformed"]
         return ""
@@ -134,7 +132,7 @@ def read_payee(form: Mapping[str, str], errors: Errors, *, rails: Mapping[str, o
     account = mobile or account
     if not account:
         errors["payee_account"] = REFUSALS["field_missing"]
-    elif mobile is None and not (len(account) <= MOST_ACCOUNT and _MAIL.fullmatch(account)):
+    elif mobile is None and not _ALIPAY_ID.fullmatch(account) and not _MAIL.fullmatch(account):
         errors["payee_account"] = REFUSALS["payee_malformed"]
     if not name:
         errors["payee_name"] = REFUSALS["field_missing"]

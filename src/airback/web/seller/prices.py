@@ -126,14 +126,20 @@ def parts(quote: Mapping[str, Any], *, language: str, sources: Mapping[str, str]
     return [
         Part(
             name=line["zh"] if language == "zh" else line["en"],
-            rate=f"{'+' if line['rate_ppm'] > 0 else '−'}{percent(abs(line['rate_ppm']))} %"
-            if line["rate_ppm"]
-            else "",
+            rate=_rate(line["rate_ppm"], first=place == 0),
             amount_fen=line["amount_fen"],
             source=sources.get(line["source"], line["source"]),
         )
-        for line in quote["components"]
+        for place, line in enumerate(quote["components"])
     ]
+
+
+def _rate(rate_ppm: int, *, first: bool) -> str:
+    """A line's rate with its sign; the first is the rate that the others change."""
+    if rate_ppm == 0:
+        return ""
+    sign = "−" if rate_ppm < 0 else "" if first else "+"
+    return f"{sign}{percent(abs(rate_ppm))} %"
 
 
 def place(province: str | None) -> str | None:
@@ -206,7 +212,10 @@ def hundred(card: RateCard, *, language: str, now: datetime) -> list[CarrierPric
 def table(card: RateCard, *, language: str, now: datetime) -> Table:
     """The whole table in the reader's language."""
     nets = _nets(card, now)
-    names = tuple(carrier.zh if language == "zh" else carrier.en for carrier in CARRIERS.values())
+    names = tuple(
+        carrier.zh.removeprefix("中国") if language == "zh" else carrier.en.removeprefix("China ")
+        for carrier in CARRIERS.values()
+    )  # the short names: four columns have to fit a phone
     made = []
     for product in (BALANCE, CARD):
         faces = sorted({face for what, _, face in nets if what == product})
