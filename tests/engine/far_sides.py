@@ -93,7 +93,11 @@ class Misbehaving:
             outcome = trick(outcome)
         self.done[ref] = outcome
         if outcome.result is Result.SUCCEEDED:
-            self.lines.append(StatementLine(ref, kind, outcome.amount_fen or amount_fen, outcome.far_ref or "", datetime.now(UTC)))
+            self.lines.append(
+                StatementLine(
+                    ref, kind, outcome.amount_fen or amount_fen, outcome.far_ref or "", datetime.now(UTC)
+                )
+            )
         return UNKNOWN if trick == "lost" else outcome
 
     def asked(self, ref: str) -> Outcome:
@@ -108,10 +112,14 @@ class FakeCarrier(Misbehaving):
         self.cards = cards
 
     async def hold(self, request: HoldRequest) -> Outcome:
-        return self.act(Kind.HOLD, request.ref, request.amount_fen, self._fine(request.ref, request.amount_fen))
+        return self.act(
+            Kind.HOLD, request.ref, request.amount_fen, self._fine(request.ref, request.amount_fen)
+        )
 
     async def transfer(self, request: TransferRequest) -> Outcome:
-        return self.act(Kind.TRANSFER, request.ref, request.amount_fen, self._fine(request.ref, request.amount_fen))
+        return self.act(
+            Kind.TRANSFER, request.ref, request.amount_fen, self._fine(request.ref, request.amount_fen)
+        )
 
     async def redeem(self, request: RedeemRequest) -> Outcome:
         face, state = self.cards.get(request.card_code, (0, "card_unknown"))
@@ -123,7 +131,9 @@ class FakeCarrier(Misbehaving):
         return outcome
 
     async def release(self, request: ReleaseRequest) -> Outcome:
-        return self.act(Kind.RELEASE, request.ref, request.amount_fen, self._fine(request.ref, request.amount_fen))
+        return self.act(
+            Kind.RELEASE, request.ref, request.amount_fen, self._fine(request.ref, request.amount_fen)
+        )
 
     async def ask(self, *, kind: Kind, ref: str, hold: HoldKind = HoldKind.NONE) -> Outcome:
         return self.asked(ref)
@@ -132,7 +142,12 @@ class FakeCarrier(Misbehaving):
         return list(self.lines)
 
     def _fine(self, ref: str, amount_fen: int) -> Outcome:
-        return Outcome(Result.SUCCEEDED, far_ref=f"far-{ref[:8]}", amount_fen=amount_fen, detail={"before_fen": 0, "after_fen": amount_fen})
+        return Outcome(
+            Result.SUCCEEDED,
+            far_ref=f"far-{ref[:8]}",
+            amount_fen=amount_fen,
+            detail={"before_fen": 0, "after_fen": amount_fen},
+        )
 
 
 class FakeRail(Misbehaving):
@@ -158,7 +173,9 @@ class FakeRail(Misbehaving):
     async def ask(self, *, ref: str) -> Outcome:
         return self.asked(ref)
 
-    def read_notification(self, *, headers: dict[str, str], body: bytes, now: datetime) -> Notification | None:
+    def read_notification(
+        self, *, headers: dict[str, str], body: bytes, now: datetime
+    ) -> Notification | None:
         return None
 
     async def statement(self, *, since: datetime, until: datetime) -> Sequence[StatementLine]:

@@ -43,7 +43,9 @@ class Street:
     rails: dict[str, FakeRail]
     messenger: FakeMessenger
     policy: Policy
-    pace: Pace = field(default_factory=lambda: Pace(batch=200, idle_s=0.005, lease=timedelta(seconds=1), beat_s=0.1))
+    pace: Pace = field(
+        default_factory=lambda: Pace(batch=200, idle_s=0.005, lease=timedelta(seconds=1), beat_s=0.1)
+    )
     _cards: int = 0
 
     def writer(self, worker: str = "w1") -> Writer:
@@ -62,14 +64,26 @@ class Street:
     def line(self, number: str, carrier: str = "cmcc", fen: int = 100_000) -> str:
         return self.subscribers.line(number, carrier, fen)
 
-    def card(self, carrier: str = "cmcc", face_fen: int = 10_000, state: str = "fresh", true_fen: int | None = None) -> tuple[str, str, int, str]:
+    def card(
+        self, carrier: str = "cmcc", face_fen: int = 10_000, state: str = "fresh", true_fen: int | None = None
+    ) -> tuple[str, str, int, str]:
         """(card number, code, face, carrier) of a card the carrier knows in that state."""
         self._cards += 1
         number, code = f"{10**15 + self._cards}", f"{10**17 + self._cards * 7919}"
         self.cards[code] = (true_fen or face_fen, state)
         return number, code, face_fen, carrier
 
-    def quote(self, *, product: str, carrier: str, face_fen: int, number: str | None, card_number: str | None, seller: str, rail: str = "alipay") -> dict[str, Any]:
+    def quote(
+        self,
+        *,
+        product: str,
+        carrier: str,
+        face_fen: int,
+        number: str | None,
+        card_number: str | None,
+        seller: str,
+        rail: str = "alipay",
+    ) -> dict[str, Any]:
         body = make_quote(
             book=BOOK,
             card=CARD,
@@ -89,17 +103,64 @@ class Street:
         )
         return sign_quote(body, keys=self.keys)
 
-    def ask_card(self, card: tuple[str, str, int, str], *, seller: str = "s1", payee: str = "张三", lane: int = 0, rail: str = "alipay", **changes: Any) -> OrderAsk:
+    def ask_card(
+        self,
+        card: tuple[str, str, int, str],
+        *,
+        seller: str = "s1",
+        payee: str = "张三",
+        lane: int = 0,
+        rail: str = "alipay",
+        **changes: Any,
+    ) -> OrderAsk:
         number, code, face, carrier = card
-        quote = self.quote(product="card", carrier=carrier, face_fen=face, number=None, card_number=number, seller=seller, rail=rail)
+        quote = self.quote(
+            product="card",
+            carrier=carrier,
+            face_fen=face,
+            number=None,
+            card_number=number,
+            seller=seller,
+            rail=rail,
+        )
         return self._ask(quote, seller, payee, code=code, lane=lane, **changes)
 
-    def ask_balance(self, number: str, face_fen: int, *, carrier: str | None = None, seller: str = "s1", payee: str = "张三", lane: int = 0, **changes: Any) -> OrderAsk:
+    def ask_balance(
+        self,
+        number: str,
+        face_fen: int,
+        *,
+        carrier: str | None = None,
+        seller: str = "s1",
+        payee: str = "张三",
+        lane: int = 0,
+        **changes: Any,
+    ) -> OrderAsk:
         carrier = carrier or self.subscribers.lines[number].carrier
-        quote = self.quote(product="balance", carrier=carrier, face_fen=face_fen, number=number, card_number=None, seller=seller)
-        return self._ask(quote, seller, payee, proof=make_proof(number, datetime.now(UTC), self.keys), lane=lane, **changes)
+        quote = self.quote(
+            product="balance",
+            carrier=carrier,
+            face_fen=face_fen,
+            number=number,
+            card_number=None,
+            seller=seller,
+        )
+        return self._ask(
+            quote, seller, payee, proof=make_proof(number, datetime.now(UTC), self.keys), lane=lane, **changes
+        )
 
-    def _ask(self, quote: dict[str, Any], seller: str, payee: str, *, proof: str | None = None, code: str | None = None, lane: int = 0, notify_number: str | None = None, client_ref: str | None = None) -> OrderAsk:
+    def _ask(
+        self,
+        quote: dict[str, Any],
+        seller: str,
+        payee: str,
+        *,
+        proof: str | None = None,
+        code: str | None = None,
+        lane: int = 0,
+        notify_number: str | None = None,
+        client_ref: str | None = None,
+    ) -> OrderAsk:
         return OrderAsk(
             quote=quote,
             seller_ref=seller,
@@ -134,7 +195,9 @@ class Street:
         assert all(isinstance(a, Accepted) for a in answers), answers
         return [a.order_id for a in answers if isinstance(a, Accepted)]
 
-    async def demands(self, carrier: str, *amounts_fen: int, price_ppm: int = 980_000, outlet: str = "shop", hours: int = 2) -> list[int]:
+    async def demands(
+        self, carrier: str, *amounts_fen: int, price_ppm: int = 980_000, outlet: str = "shop", hours: int = 2
+    ) -> list[int]:
         now = datetime.now(UTC)
         ids = new_ids(now=now, entropy=secrets.token_bytes, count=len(amounts_fen))
         for demand_id, amount in zip(ids, amounts_fen, strict=True):
@@ -142,22 +205,45 @@ class Street:
             deadline = now + timedelta(hours=hours)
             await self.pool.execute(
                 "INSERT INTO demands (book,id,outlet,carrier,number,amount_fen,price_ppm,deadline_at,created_at) VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9)",
-                BOOK, demand_id, outlet, carrier, number, amount, price_ppm, deadline, now,
+                BOOK,
+                demand_id,
+                outlet,
+                carrier,
+                number,
+                amount,
+                price_ppm,
+                deadline,
+                now,
             )
             await self.pool.execute(
                 "INSERT INTO open_demands (book,id,outlet,carrier,number,price_ppm,open_fen,deadline_at) VALUES ($1,$2,$3,$4,$5,$6,$7,$8)",
-                BOOK, demand_id, outlet, carrier, number, price_ppm, amount, deadline,
+                BOOK,
+                demand_id,
+                outlet,
+                carrier,
+                number,
+                price_ppm,
+                amount,
+                deadline,
             )
         return ids
 
-    async def deposit(self, fen: int, *, outlet: str = "shop", action: str = "finance:deposit:credit") -> None:
+    async def deposit(
+        self, fen: int, *, outlet: str = "shop", action: str = "finance:deposit:credit"
+    ) -> None:
         body = {
-            "proposal": new_reference(entropy=secrets.token_bytes), "action": action, "subject": outlet, "before": {},
-            "after": {"outlet": outlet, "amount_fen": fen}, "reason": "paid in", "proposed_by": "fin1", "decided_by": "fin2",
+            "proposal": new_reference(entropy=secrets.token_bytes),
+            "action": action,
+            "subject": outlet,
+            "before": {},
+            "after": {"outlet": outlet, "amount_fen": fen},
+            "reason": "paid in",
+            "proposed_by": "fin1",
+            "decided_by": "fin2",
         }
         await append_decision(self.pool, book=BOOK, body=body, at=datetime.now(UTC))
 
-    async def run(self, until: Any, *, writer: Writer | None = None, timeout_s: float = 15) -> None:
+    async def run(self, until: Any, *, writer: Writer | None = None, timeout_s: float = 60) -> None:
         """Run a writer until the coroutine function `until` answers true."""
         stop = asyncio.Event()
         writer = writer or self.writer()
@@ -172,8 +258,9 @@ class Street:
             stop.set()
             await task
 
-    async def settle(self, *, timeout_s: float = 15) -> Counter[str]:
+    async def settle(self, *, timeout_s: float = 60) -> Counter[str]:
         """Run until no order is under way but those that wait for a person; how many stand where."""
+
         async def quiet() -> bool:
             return not await self.pool.fetchval(
                 "SELECT count(*) FROM orders WHERE state NOT IN ('closed','declined','cancelled','expired','failed','awaiting_seller','in_review')"
@@ -204,10 +291,14 @@ async def open_street(url: str, pool: asyncpg.Pool, keys_dir: Path, **policy: An
     await books.create(pool, book=BOOK, name="test", now=now)
     await pool.execute(
         "INSERT INTO rate_cards (book,version,document,effective_at,proposed_by,approved_by,created_at) VALUES ($1,1,$2,$3,'a','b',$3)",
-        BOOK, DEFAULT_CARD, now - timedelta(days=1),
+        BOOK,
+        DEFAULT_CARD,
+        now - timedelta(days=1),
     )
     for outlet in ("shop", "shop2"):
-        await pool.execute("INSERT INTO outlets (book,outlet,name,created_at) VALUES ($1,$2,$2,$3)", BOOK, outlet, now)
+        await pool.execute(
+            "INSERT INTO outlets (book,outlet,name,created_at) VALUES ($1,$2,$2,$3)", BOOK, outlet, now
+        )
     cards: dict[str, tuple[int, str]] = {}
     carriers = {carrier: FakeCarrier(carrier, cards=cards) for carrier in HOLDS}
     rails = {"alipay": FakeRail()}
@@ -216,6 +307,7 @@ async def open_street(url: str, pool: asyncpg.Pool, keys_dir: Path, **policy: An
         "carriers": {name: carrier.capabilities for name, carrier in carriers.items()},
         "rails": {name: rail.capabilities for name, rail in rails.items()},
         "house_numbers": dict.fromkeys(HOLDS, "19900000000"),
+        "outlet_patience": timedelta(0),
         "retry_after": timedelta(milliseconds=20),
     }
     street = Street(

@@ -56,7 +56,9 @@ _CARD_FAULTS: Final = ("used", "expired", "unknown", "twice", "quote_twice", "ma
 def plan(*, orders: int, seed: int) -> list[Attempt]:
     """Half balances, half cards, every carrier in turn, 10–20 % of them bad in every way in turn."""
     dice = random.Random(seed)
-    bad = set(dice.sample(range(orders), orders * _BAD_PPM // 1_000_000))
+    # The first ones are good, so that somebody can come back with what they sold.
+    later = range(min(2 * len(CARRIERS), orders), orders)
+    bad = set(dice.sample(later, min(orders * _BAD_PPM // 1_000_000, len(later))))
     faults = {"balance": 0, "card": 0}
     attempts = []
     for index in range(orders):
@@ -66,9 +68,7 @@ def plan(*, orders: int, seed: int) -> list[Attempt]:
         if product == "balance":
             fen += dice.randrange(0, 4_000)
         fault = None
-        if index in bad and index >= 2 * len(
-            CARRIERS
-        ):  # the first ones are good, so that one can come back with theirs
+        if index in bad:
             kinds = _BALANCE_FAULTS if product == "balance" else _CARD_FAULTS
             fault = kinds[faults[product] % len(kinds)]
             faults[product] += 1

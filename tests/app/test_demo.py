@@ -1,0 +1,109 @@
+"""The main job over real processes: PostgreSQL, HTTP far sides, API, worker; calm, and with the worker killed."""
+
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from airback.app.demo import DEFAULT_SEED, plan
+
+
+def airback(*arguments: str, data: Path, timeout_s: int = 280) -> dict[str, Any]:
+    """Run a command on a data directory; the JSON object on the last line of its standard output."""
+    environment = {k: v for k, v in os.environ.items() if k not in ("AIRBACK_DATABASE_URL", "AIRBACK_DATA")}
+    done = subprocess.run(
+        [sys.executable, "-m", "airback", *arguments, "--json", "--data", str(data)],
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        env=environment,
+    )
+    assert done.stdout.strip(), done.stderr[-3000:]
+    report = json.loads(done.stdout.strip().splitlines()[-1])
+    assert isinstance(report, dict)
+    return report
+
+
+def left_over(data: Path) -> list[str]:
+    """Processes that still mention the data directory."""
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        words = process.info["cmdline"] or []
+        if str(data) in " ".join(words) and process.pid != os.getpid():
+            found.append(" ".join(words)[:200])
+    return found
+
+
+def test_the_seed_draws_half_balances_half_cards_of_every_carrier_and_a_share_of_bad_ones() -> None:
+    for seed in (1, 2, DEFAULT_SEED):
+        attempts = plan(orders=500, seed=seed)
+        assert attempts == plan(orders=500, seed=seed)
+        assert Counter(a.product for a in attempts) == {"balance": 250, "card": 250}
+        assert {a.carrier for a in attempts} == {"cmcc", "ctcc", "cucc", "cbn"}
+        assert 50 <= sum(a.fault is not None for a in attempts) <= 100
+    assert plan(orders=500, seed=1) != plan(orders=500, seed=2)
+
+
+@pytest.fixture(scope="module")
+def calm(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    data = tmp_path_factory.mktemp("calm")
+    return data, airback("demo", "--once", "--orders", "80", "--seed", "11", data=data)
+
+
+def test_every_attempt_ends_closed_or_refused_by_name_and_both_sides_agree(
+    calm: tuple[Path, dict[str, Any]],
+) -> None:
+    _, report = calm
+    assert report["orders"] == 80
+    assert report["closed"] + sum(report["refused"].values()) == 80
+    assert 8 <= sum(report["refused"].values()) <= 16
+    assert report["paid_fen"] == report["far_side"]["paid_fen"] > 0
+    assert report["far_side"]["duplicates"] == 0
+    assert report["far_side"]["payments"] == report["closed"]
+    assert report["far_side"]["executions"] >= report["closed"]
+    assert report["http_calls"] > 3 * report["closed"]
+    assert report["verify"]["violations"] == 0
+    assert not any("unchecked" in check for check in report["verify"]["checks"].values())
+
+
+def test_when_the_command_ends_no_process_remains(calm: tuple[Path, dict[str, Any]]) -> None:
+    data, _ = calm
+    assert left_over(data) == []
+
+
+def test_killing_the_worker_changes_nothing_but_the_time(
+    calm: tuple[Path, dict[str, Any]], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    _, quiet = calm
+    killed = airback(
+        "demo",
+        "--once",
+        "--orders",
+        "80",
+        "--seed",
+        "11",
+        "--fault",
+        "kill",
+        data=tmp_path_factory.mktemp("kill"),
+    )
+    assert killed["kills"] >= 3
+    for figure in ("closed", "refused", "paid_fen"):
+        assert killed[figure] == quiet[figure], figure
+    assert killed["far_side"]["duplicates"] == 0
+    assert killed["verify"]["violations"] == 0
+
+
+def test_verify_works_alone_on_a_data_directory_and_leaves_nothing_running(
+    calm: tuple[Path, dict[str, Any]],
+) -> None:
+    data, _ = calm
+    report = airback("verify", data=data)
+    assert report["violations"] == 0
+    assert {check["invariant"] for check in report["checks"].values()} >= {1, 2, 3, 4, 5, 6, 8}
+    assert left_over(data) == []
