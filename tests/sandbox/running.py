@@ -1,10 +1,13 @@
 """A sandbox that runs in a thread of its own, with a clock that tests may push forward."""
 
 import asyncio
+import http.client
+import json
 import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 from airback.sandbox.server import access_token, serve
 
@@ -51,6 +54,25 @@ class RunningSandbox:
         self._thread.join(30)
         if self._thread.is_alive():
             raise RuntimeError("the sandbox did not stop")
+
+    def call(
+        self, method: str, path: str, document: Any = None, headers: dict[str, str] | None = None
+    ) -> tuple[int, Any, dict[str, str]]:
+        """(status, JSON or None, headers) of one request, made without the product's own client."""
+        parts = urlsplit(self.url)
+        connection = http.client.HTTPConnection(str(parts.hostname), parts.port, timeout=30)
+        try:
+            body = (
+                document if document is None or isinstance(document, bytes) else json.dumps(document).encode()
+            )
+            sent = {"content-type": "application/json"} if body is not None else {}
+            connection.request(method, path, body=body, headers={**sent, **(headers or {})})
+            answer = connection.getresponse()
+            text = answer.read()
+            told = {name.lower(): value for name, value in answer.getheaders()}
+            return answer.status, json.loads(text) if text else None, told
+        finally:
+            connection.close()
 
     def _run(self) -> None:
         async def serving() -> None:

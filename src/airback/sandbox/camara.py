@@ -232,13 +232,13 @@ class _Camara:
         if not 1 <= hours <= 2400:
             raise _Refused(400, "OUT_OF_RANGE", "maxAge must be from 1 to 2400 hours")
         line = await self._line(request, body)
-        changed = line["sim_changed_at"]
+        changed = _latest_change(line)
         since = to_micros(request.now - timedelta(hours=hours))
         return _answer(request, 200, {"swapped": changed is not None and changed >= since})
 
     async def swap_date(self, request: Request) -> Reply:
         line = await self._line(request, _body(request))
-        latest = line["sim_changed_at"] if line["sim_changed_at"] is not None else line["activated_at"]
+        latest = _latest_change(line)
         return _answer(request, 200, {"latestSimChange": None if latest is None else moment(latest)})
 
     async def _line(self, request: Request, body: dict[str, Any]) -> Any:
@@ -263,6 +263,14 @@ class _Camara:
         fault = await request.begin(far_side, operation, key=number or "")
         if fault is not None and fault.kind == "refusal":
             raise _Refused(403, "PERMISSION_DENIED", "The request is refused")
+
+
+def _latest_change(line: Any) -> int | None:
+    """When the line last got a SIM: the first one counts, since a line that is new has no history to rely on."""
+    changed: int | None = (
+        line["sim_changed_at"] if line["sim_changed_at"] is not None else line["activated_at"]
+    )
+    return changed
 
 
 def _body(request: Request) -> dict[str, Any]:

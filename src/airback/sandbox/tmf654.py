@@ -366,7 +366,7 @@ class _Carriers:
         try:
             if task.said.get("usageType") != "monetary":
                 raise Denied("usage.unsupported")
-            if request.carrier not in (None, task.carrier):
+            if not task.carrier or request.carrier not in (None, task.carrier):
                 self._accounts.refuse(task, "bucket.unknown")
                 raise Denied("bucket.unknown")
             if fault is not None and kind == "refusal":

@@ -9,7 +9,6 @@ import pytest
 from airback.adapters.carrier.capabilities import default_capabilities
 from airback.adapters.carrier.conformance import CarrierConformance
 from airback.adapters.carrier.tmf654 import Tmf654Carrier
-from airback.adapters.http.client import HttpFarSide
 from airback.domain.ids import new_reference
 from tests.sandbox.running import RunningSandbox
 
@@ -22,17 +21,25 @@ class SandboxBench:
     def __init__(self, sandbox: RunningSandbox, code: str) -> None:
         self._sandbox = sandbox
         self._code = code
-        self._desk = HttpFarSide(name="desk", base_url=sandbox.url, timeout_s=20, concurrency=2)
+        self._unreachable: Tmf654Carrier | None = None
         capabilities = default_capabilities(code)
         self.carrier = Tmf654Carrier(
             base_url=f"{sandbox.url}/carriers/{code}", capabilities=capabilities, token=sandbox.token
         )
-        self.unreachable = Tmf654Carrier(base_url="http://127.0.0.1:1", capabilities=capabilities)
+
+    @property
+    def unreachable(self) -> Tmf654Carrier:
+        if self._unreachable is None:
+            self._unreachable = Tmf654Carrier(
+                base_url="http://127.0.0.1:1", capabilities=self.carrier.capabilities
+            )
+        return self._unreachable
 
     async def close(self) -> None:
-        await self._desk.call("DELETE", "/sandbox/faults")
-        for one in (self._desk, self.carrier, self.unreachable):
-            await one.close()
+        self._sandbox.call("DELETE", "/sandbox/faults")
+        for one in (self.carrier, self._unreachable):
+            if one is not None:
+                await one.close()
 
     def now(self) -> datetime:
         return self._sandbox.clock()
@@ -46,8 +53,7 @@ class SandboxBench:
     async def open_line(self, *, principal_fen: int, status: str = "active") -> str:
         number = f"{_PREFIX[self._code]}{secrets.randbelow(10**8):08d}"
         line = {"number": number, "carrier": self._code, "principal_fen": principal_fen, "status": status}
-        answer = await self._desk.call("POST", "/sandbox/subscribers", json={"subscribers": [line]})
-        assert answer.json() == {"added": 1}
+        assert self._sandbox.call("POST", "/sandbox/subscribers", {"subscribers": [line]})[1] == {"added": 1}
         return number
 
     async def issue_card(self, *, face_fen: int, state: str = "fresh") -> tuple[str, str]:
@@ -62,8 +68,7 @@ class SandboxBench:
             "state": state,
             "expires_on": expires.isoformat(),
         }
-        answer = await self._desk.call("POST", "/sandbox/cards", json={"cards": [card]})
-        assert answer.status == 201, answer.body
+        assert self._sandbox.call("POST", "/sandbox/cards", {"cards": [card]})[0] == 201
         return number, code
 
     async def balance_fen(self, number: str) -> int:
@@ -73,8 +78,7 @@ class SandboxBench:
         return int((await self._line(number))["reserved_fen"])
 
     async def _line(self, number: str) -> dict[str, int]:
-        answer = await self._desk.call("GET", "/sandbox/subscribers", query=[("number", number)])
-        (line,) = answer.json()["subscribers"]
+        (line,) = self._sandbox.call("GET", f"/sandbox/subscribers?number={number}")[1]["subscribers"]
         return dict(line)
 
     async def misbehave(
@@ -88,8 +92,7 @@ class SandboxBench:
             "delay_ms": delay_ms,
             "amount_ppm": amount_ppm,
         }
-        answer = await self._desk.call("POST", "/sandbox/faults", json=profile)
-        assert answer.status == 200, answer.body
+        assert self._sandbox.call("POST", "/sandbox/faults", profile)[0] == 200
 
 
 @pytest.mark.parametrize("code", ["cmcc", "ctcc", "cucc", "cbn"])

@@ -397,6 +397,16 @@ def _read_task(kind: Kind, task: Mapping[str, Any], exchange: Exchange, *, execu
     return Outcome(Result.UNKNOWN, code="far_side_error", far_ref=far_ref, exchanges=(exchange,))
 
 
+def _refusal(kind: Kind, said: str) -> str:
+    """The platform's code for what a carrier refused for."""
+    code = _CODES.get(said)
+    if kind is Kind.REDEEM and said.startswith("bucket."):
+        return "target_refused"  # the bucket that a card is redeemed into is the receiver's
+    if code is None or (kind is not Kind.HOLD and code == "balance_insufficient"):
+        return _DEFAULT_CODE[kind]  # elsewhere it is the platform's own bucket that is short
+    return code
+
+
 def _read_error(kind: Kind, answer: HttpAnswer) -> Outcome:
     """The outcome of an answer that is no success. Only a readable Error can be a failure."""
     error = _task(answer)
@@ -411,10 +421,7 @@ def _read_error(kind: Kind, answer: HttpAnswer) -> Outcome:
     if kind is Kind.RELEASE and said in _NOTHING_HELD:
         return Outcome(Result.SUCCEEDED, detail=detail | {"lapsed": True}, exchanges=(answer.exchange,))
     if said in _CODES:
-        code = _CODES[said] or _DEFAULT_CODE[kind]
-        if kind is not Kind.HOLD and code == "balance_insufficient":
-            code = _DEFAULT_CODE[kind]  # the platform's own bucket is short, not the seller's
-        return Outcome(Result.FAILED, code=code, detail=detail, exchanges=(answer.exchange,))
+        return Outcome(Result.FAILED, code=_refusal(kind, said), detail=detail, exchanges=(answer.exchange,))
     if answer.status == 409:
         return Outcome(Result.UNKNOWN, code="far_side_error", detail=detail, exchanges=(answer.exchange,))
     return Outcome(Result.FAILED, code=_DEFAULT_CODE[kind], detail=detail, exchanges=(answer.exchange,))
