@@ -28,7 +28,9 @@ async def address(desk: Desk) -> AsyncIterator[tuple[str, int]]:
 
 
 async def test_an_order_goes_over_the_wire(desk: Desk, api: Api, address: tuple[str, int]) -> None:
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{address[1]}", trust_env=False) as wire:
+    async with httpx.AsyncClient(
+        base_url=f"http://127.0.0.1:{address[1]}", trust_env=False, timeout=60
+    ) as wire:
         headers = {"authorization": f"Bearer {api.key}", "idempotency-key": "k", "accept-language": "en"}
         placed = await wire.post("/v1/orders", json=desk.order(), headers=headers)
         assert placed.status_code == 201, placed.text
@@ -58,7 +60,7 @@ async def test_ten_megabytes_are_refused_before_they_are_read(
             for _ in range(5):  # of ten; the limit is four
                 writer.write(megabyte)
                 await writer.drain()
-        answer = await asyncio.wait_for(reader.read(4096), timeout=30)
+        answer = await asyncio.wait_for(reader.read(4096), timeout=60)
         assert answer.startswith(b"HTTP/1.1 413"), answer
         assert b"body_too_large" in answer
         writer.close()

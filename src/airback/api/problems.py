@@ -140,7 +140,11 @@ def on_unknown(request: Request[Any, Any, Any], error: Exception) -> Response[by
         | TimeoutError
         | asyncpg.PostgresConnectionError
         | asyncpg.CannotConnectNowError
-        | asyncpg.TooManyConnectionsError,
+        | asyncpg.TooManyConnectionsError
+        # waited too long for others, or was chosen to give way: nothing was kept, and again may do better
+        | asyncpg.LockNotAvailableError
+        | asyncpg.QueryCanceledError
+        | asyncpg.DeadlockDetectedError,
     )
     incident = new_reference(entropy=request.app.state.platform.entropy)[:12]
     _LOG.error(

@@ -25,7 +25,8 @@ _IDEMPOTENCY_KEY: Final = re.compile(r"[\x21-\x7e]{1,200}", re.ASCII)
 _MISSING: Final = re.compile(r"missing required field `([^`]*)`")
 _UNKNOWN: Final = re.compile(r"contains unknown field `([^`]*)`")
 _AT: Final = re.compile(r" - at `\$([^`]*)`$")
-_PLAIN: Final = re.compile(r"[A-Za-z0-9_.\[\]-]{1,80}", re.ASCII)
+#: A name that is fit to be repeated: no run of digits, which might be a code that went astray.
+_PLAIN: Final = re.compile(r"(?!.*[0-9]{5})[A-Za-z][A-Za-z0-9_.\[\]-]{0,79}", re.ASCII)
 
 Document = TypeVar("Document", bound=msgspec.Struct)
 

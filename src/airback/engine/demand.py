@@ -96,6 +96,10 @@ async def place(
             async with conn.transaction():
                 if not await demands.lock_outlet(conn, book=book, outlet=outlet):
                     raise Refused("not_found", field="outlet")
+                # the same request may have been placed while this one waited for the outlet
+                replay = await _replay(conn, book=book, client=client, idempotency=idempotency)
+                if replay is not None:
+                    return replay
                 await _insert(
                     conn,
                     checked,
@@ -108,14 +112,10 @@ async def place(
                     now=now,
                     idempotency=idempotency,
                 )
-        except _KeyTaken:
-            replay = None
-        else:
-            contested = any(isinstance(a, Refused) and a.code == "client_ref_used" for a in answers)
-            if not contested or idempotency is None:
-                return _complete(answers)
-        replay = await _replay(conn, book=book, client=client, idempotency=idempotency)
-        return replay if replay is not None else _complete(answers)
+        except _KeyTaken:  # by orders of the same client: only those do not wait for the outlet
+            await _replay(conn, book=book, client=client, idempotency=idempotency)
+            raise Refused("unavailable") from None
+    return _complete(answers)
 
 
 async def withdraw(conn: asyncpg.Connection, *, book: int, outlet: str, demand_id: int, at: datetime) -> bool:
