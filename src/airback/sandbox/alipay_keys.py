@@ -5,6 +5,7 @@ The sandbox shares no code with the adapter it is spoken to by, so that one's mi
 
 import base64
 import contextlib
+import functools
 import os
 import secrets
 from collections.abc import Iterable
@@ -55,6 +56,7 @@ def ensure_alipay_keys(data_dir: Path) -> AlipayKeys:
     return AlipayKeys(private=private, public_pem=public_pem, public_file=public_file)
 
 
+@functools.lru_cache(maxsize=8)
 def read_public_key(pem: bytes) -> RSAPublicKey:
     """An RSA public key. Raises ValueError for anything else."""
     key = load_pem_public_key(pem)
