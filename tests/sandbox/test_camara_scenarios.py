@@ -171,7 +171,7 @@ def test_numbers_of_others_are_not_found(wire: Wire) -> None:
 
 def test_malformed_attempts_are_refused(wire: Wire) -> None:
     identifier, code = wire.sent(wire.line())
-    for body in (
+    bodies: tuple[Any, ...] = (
         None,
         {},
         {"code": code},
@@ -180,7 +180,8 @@ def test_malformed_attempts_are_refused(wire: Wire) -> None:
         {"authenticationId": identifier, "code": None},
         {"authenticationId": identifier, "code": "thisCodeExceedsTenCharacters"},
         {"authenticationId": "a" * 37, "code": code},
-    ):
+    )
+    for body in bodies:
         assert wire.refused(VALIDATE, body) == (400, "INVALID_ARGUMENT"), body
     assert wire.tried(identifier, code) == (204, None)
 
@@ -221,7 +222,7 @@ def test_an_unknown_authentication_is_not_found(wire: Wire) -> None:
 
 @pytest.mark.parametrize("path", list(ADDRESSES))
 def test_missing_expired_and_invalid_tokens_are_refused(wire: Wire, path: str) -> None:
-    body = None if path == SHARE else {}
+    body: Any = None if path == SHARE else {}
     for token in ("", wire.token(expires_in_s=-1), "invalid", "a.b", "é".encode().decode("latin-1")):
         assert wire.refused(path, body, token=token) == (401, "UNAUTHENTICATED")
 

@@ -1,7 +1,7 @@
 """TMF654 prepay balance management as the sandbox's carriers speak it, over the books of `accounts`.
 
 The paths, mandatory fields and answers are the specification's (v4.0.0); the fields of our profile are told in
-`docs/decisions/0003-tmf654-profile.md`. A refusal for a business reason is 409 with a code of `records.REASONS`; a
+`docs/decisions/0008-tmf654-profile.md`. A refusal for a business reason is 409 with a code of `records.REASONS`; a
 body that is not what the specification asks for is 400.
 """
 

@@ -1,4 +1,4 @@
-"""`Tmf654Carrier`: the `Carrier` port over TMF654 v4.0.0 with our profile (docs/decisions/0003-tmf654-profile.md).
+"""`Tmf654Carrier`: the `Carrier` port over TMF654 v4.0.0 with our profile (docs/decisions/0008-tmf654-profile.md).
 
 What an answer means:
 
