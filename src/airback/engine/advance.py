@@ -17,7 +17,7 @@ from airback.engine.close import close
 from airback.engine.credit import credit
 from airback.engine.decide import decided, payee_given
 from airback.engine.deliver import deliver, delivery_answered, route
-from airback.engine.hold import hold, hold_answered
+from airback.engine.hold import NEVER_ARRIVED, hold, hold_answered
 from airback.engine.pay import paid_answered, plan_payouts
 from airback.engine.records import Answer, Letter, OpenEffect, Order
 from airback.engine.screen import screen
@@ -103,9 +103,18 @@ def _fold_answer(batch: Batch, answer: Answer) -> list[int]:
             batch.ask_later(effect)
             return []
         if capabilities and capabilities.resend is Resend.SAME_REFERENCE and batch.now < effect.send_by:
-            effect.asking = True
+            effect.asking = effect.resent = True
             batch.resend.append(effect)
             return []
+    if effect.resent and not answer.asked and outcome.code in NEVER_ARRIVED:
+        # The repeat did not leave; what became of the first sending is as unknown as before.
+        batch.ask_later(effect)
+        return []
+    if outcome.result is Result.REVERSED and effect.result not in FINAL_RESULTS:
+        # Done and given back before we heard that it was done: for us it came to nothing.
+        outcome = Outcome(
+            Result.FAILED, code="rail_refused", far_ref=outcome.far_ref, exchanges=outcome.exchanges
+        )
     if effect.kind is Kind.NOTIFY and outcome.result not in FINAL_RESULTS:
         # Nothing depends on a message and no messenger can be asked: its doubt ends here.
         outcome = Outcome(Result.FAILED, code="answer_lost", exchanges=outcome.exchanges)

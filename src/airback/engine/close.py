@@ -33,12 +33,18 @@ def close(batch: Batch, order: Order) -> None:
 
 def _facts(batch: Batch, order: Order, proof: Proof) -> ReceiptFacts:
     payee = msgspec.json.decode(
-        batch.keys.unseal(purpose="payee", sealed=order.payee, where=f"orders/payee/{order.id}".encode()), type=Payee
+        batch.keys.unseal(purpose="payee", sealed=order.payee, where=f"orders/payee/{order.id}".encode()),
+        type=Payee,
     )
-    times = {action.rpartition(":")[2]: at for _, action, at, _ in proof.events if action.startswith("engine:order:")}
+    times = {
+        action.rpartition(":")[2]: at
+        for _, action, at, _ in proof.events
+        if action.startswith("engine:order:")
+    }
     paid_at: list[datetime] = [at for _, action, at, _ in proof.events if action == "engine:payout:paid"]
     now = [event for event in batch.events if event.order_id == order.id]
     paid_at += [event.at for event in now if event.action == "engine:payout:paid"]
+    fills = {fill.id: fill for fill in order.fills}
     return ReceiptFacts(
         book=batch.book,
         order=ids.public("ord", order.id),
@@ -57,15 +63,15 @@ def _facts(batch: Batch, order: Order, proof: Proof) -> ReceiptFacts:
         deliveries=[
             Delivery(
                 fill=ids.public("fil", row["fill_id"]),
-                amount_fen=row["amount_fen"],
+                amount_fen=fills[row["fill_id"]].delivered_fen,
                 carrier_ref=row["far_ref"],
-                target=next(fill.number for fill in order.fills if fill.id == row["fill_id"]),
+                target=fills[row["fill_id"]].number,
                 before_fen=row["detail"].get("before_fen"),
                 after_fen=row["detail"].get("after_fen"),
                 at=row["at"],
             )
             for row in proof.deliveries
-            if row["fill_id"] is not None
+            if row["fill_id"] in fills
         ],
         submitted_at=order.submitted_at,
         held_at=times.get("held"),

@@ -60,6 +60,13 @@ def paid_answered(batch: Batch, payout: Payout, effect: OpenEffect, outcome: Out
     """Fold a rail's word on a payout."""
     orders = [batch.orders[order_id] for order_id in payout.orders]
     if outcome.result is Result.SUCCEEDED:
+        if outcome.amount_fen not in (None, payout.amount_fen):
+            batch.alarm(
+                "paid_amount",
+                ids.public("pay", payout.id),
+                sent_fen=payout.amount_fen,
+                paid_fen=outcome.amount_fen,
+            )
         _post(batch, payout, Phase.POST)
         payout.far_ref = outcome.far_ref
         batch.move_payout(payout, PayoutState.PAID)

@@ -121,6 +121,7 @@ class OpenEffect:
     asks: int = 0
     ask_at: datetime | None = None
     asking: bool = False
+    resent: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ def default_capabilities(carrier: str) -> CarrierCapabilities:
         hold=_HOLDS[carrier],
         custody_given_back=True,
         resend=Resend.NEVER,
-        not_found_final_after_s=1,
+        not_found_final_after_s=6,  # longer than a request may take, so that none is still on its way
         final_after_s=1,
         ask_every_s=1,
         ask_at_most_every_s=4,
