@@ -151,7 +151,7 @@ def _drafts(
     drafts: list[Draft | Refused] = []
     for row, ask in enumerate(asks, start=1):
         try:
-            terms = check_quote(ask.quote, keys=keys, now=now)
+            terms = check_quote(ask.quote, keys=keys, now=now, book=book)
             drafts.append(
                 draft(
                     ask,
