@@ -15,6 +15,7 @@ from typing import Any
 from airback.store.embedded import locks
 from airback.store.embedded.layout import Layout
 
+_SOURCES = str(Path(__file__).parents[2] / "src")
 _SUPERVISOR = b"airback.store.embedded.supervisor"
 
 
@@ -22,9 +23,11 @@ class UserProcess:
     """A child that runs `ensure_running` on `data` and stays until closed or killed."""
 
     def __init__(self, data: Path, *, programs: Path | None = None, uid: int | None = None) -> None:
-        arguments = [sys.executable, "-P", __file__, str(data), *([str(programs)] if programs else [])]
+        python = sys.executable if uid is None else _interpreter_for(uid)
+        arguments = [python, "-P", __file__, str(data), *([str(programs)] if programs else [])]
         self._process = subprocess.Popen(
             arguments,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join([_SOURCES, *sys.path])},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             user=uid,
@@ -53,6 +56,19 @@ class UserProcess:
         self._process.stdin.close()
         self._process.wait(60)
         self._process.stdout.close()
+
+
+def _interpreter_for(uid: int) -> str:
+    """A Python that user `uid` can run: ours may lie in root's own directory."""
+    for python in (sys.executable, "/usr/bin/python3", "/usr/local/bin/python3"):
+        try:
+            subprocess.run(
+                [python, "-c", "import tomllib"], user=uid, cwd="/", capture_output=True, check=True
+            )
+        except (OSError, subprocess.CalledProcessError):
+            continue
+        return python
+    raise AssertionError(f"no Python on this machine that user {uid} can run")
 
 
 def supervisors(layout: Layout) -> list[int]:

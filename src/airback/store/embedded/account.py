@@ -56,8 +56,11 @@ def choose(cluster: Path) -> Account | None:
     return _free_number(start=_seed(cluster.parent))
 
 
-def named() -> Account:
-    """An existing unprivileged user, for `initdb`: one without processes if there is one, best `nobody`."""
+def named(*, gid: int | None = None) -> Account:
+    """An existing unprivileged user, for `initdb`: one without processes if there is one, best `nobody`.
+
+    With `gid`, in that group alone, and so able to go where the server's account may.
+    """
     busy = _uids_with_processes()
     entries = [entry for entry in pwd.getpwall() if entry.pw_uid > 0 and _is_mapped(entry.pw_uid)]
     if not entries:
@@ -75,7 +78,7 @@ def named() -> Account:
             -entry.pw_uid,
         ),
     )
-    return Account(uid=best.pw_uid, gid=best.pw_gid)
+    return Account(uid=best.pw_uid, gid=best.pw_gid if gid is None else gid)
 
 
 def give(top: Path, account: Account) -> None:

@@ -60,7 +60,7 @@ class Creation:
             shutil.rmtree(new)
         new.mkdir(mode=0o700)
         # initdb insists on a user that has a name; the cluster changes hands below.
-        builder = named() if self.account is not None else None
+        builder = named(gid=self.account.gid) if self.account is not None else None
         if builder is not None:
             os.chown(new, builder.uid, builder.gid)
         self._initdb(builder, self.layout.password() or self.layout.new_password())

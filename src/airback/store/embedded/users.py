@@ -22,7 +22,8 @@ from airback.store.embedded.problems import EmbeddedDatabaseProblem, from_os_err
 
 POLL_S: Final = 0.01
 WATCH_S: Final = 1.0
-CLOSE_LIMIT_S: Final = 30.0
+CLOSE_LIMIT_S: Final = 120.0
+"""The last user waits at most this long for the server to be gone; it goes on ending by itself."""
 ATTEMPTS: Final = 3
 
 _logger = logging.getLogger(__name__)
