@@ -86,6 +86,7 @@ def environment(reader: str, language: str) -> Environment:
         clock=clock,
         day=day,
         spaced=spaced,
+        in_fours=in_fours,
         typeset=typeset,
     )
     return made
@@ -148,3 +149,8 @@ def spaced(digits: str) -> Markup:
     if re.fullmatch(r"1[0-9*]{10}", digits):
         return Markup("{}\u00a0{}\u00a0{}").format(digits[:3], digits[3:7], digits[7:])
     return Markup("{}").format(digits)
+
+
+def in_fours(digits: str) -> str:
+    """A long number in groups of four, as it is printed on cards: `1000 0000 0000 0001`."""
+    return " ".join(digits[place : place + 4] for place in range(0, len(digits), 4))

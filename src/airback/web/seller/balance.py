@@ -212,7 +212,11 @@ async def estimate(request: Request[Any, Any, Any]) -> Response[str]:
     asked = {name: str(value) for name, value in request.query_params.multi_items()}
     errors: Errors = {}
     field = "amount" if asked.get("product") == BALANCE else "face"
-    context: dict[str, Any] = {"estimate": None, "estimate_problem": None}
+    context: dict[str, Any] = {
+        "estimate": None,
+        "estimate_problem": None,
+        "estimate_for": asked.get("product"),
+    }
     if asked.get(field, "").strip() and asked.get("carrier"):
         face_fen = forms.read_amount(asked, errors, field=field)
         if errors:
@@ -253,6 +257,7 @@ async def amount_page(
         "least_fen": limits.least_fen,
         "estimate": None,
         "estimate_problem": None,
+        "estimate_for": BALANCE,
     }
     if line is None or min(line.sellable_fen, limits.most_fen) < limits.least_fen:
         return visit.show("balance_nothing.html", context, status=200 if line else 422)

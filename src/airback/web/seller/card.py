@@ -83,5 +83,6 @@ async def card_page(visit: Visit, form: dict[str, str], errors: Errors) -> Respo
         "today": visit.now.astimezone(BEIJING).date().isoformat(),
         "estimate": None,
         "estimate_problem": None,
+        "estimate_for": CARD,
     }
     return visit.show("card.html", context, status=422 if errors else 200)

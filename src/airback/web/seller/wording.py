@@ -52,6 +52,8 @@ _CARD: Final[Mapping[State, Saying]] = {
     ),
     State.CANCELLING: Saying(N_("正在取消"), N_("正在撤回订单。"), N_("取消中")),
     State.CANCELLED: Saying(N_("订单已取消"), N_("卡没有被使用,仍然归您。"), N_("已取消"), "ended"),
+    State.DECLINED: Saying(N_("这笔订单没有成交"), N_("没有产生任何费用。"), N_("未成交"), "failed"),
+    State.EXPIRED: Saying(N_("订单已超时"), N_("没有产生任何费用。"), N_("已超时"), "ended"),
 }
 _BOTH: Final[Mapping[State, Saying]] = {
     State.DELIVERED: Saying(N_("话费已送达"), N_("正在为您结算。"), N_("结算中")),
@@ -67,7 +69,7 @@ _BOTH: Final[Mapping[State, Saying]] = {
     State.CLOSED: Saying(N_("款项已付出"), N_("请在收款账户中查收。感谢您的信任。"), N_("已到账"), "done"),
     State.DECLINED: Saying(N_("这笔订单没有成交"), N_("没有扣除任何话费。"), N_("未成交"), "failed"),
     State.EXPIRED: Saying(N_("订单已超时"), N_("在规定时间内没有完成,没有扣除话费。"), N_("已超时"), "ended"),
-    State.FAILED: Saying(N_("订单未能完成"), N_("没有送达的部分不会扣除。"), N_("未完成"), "failed"),
+    State.FAILED: Saying(N_("订单未能完成"), N_("如有疑问,请凭订单编号联系我们。"), N_("未完成"), "failed"),
 }
 
 
@@ -176,7 +178,7 @@ class Expected:
 def expected(order: OrderView, now: datetime) -> Expected | None:
     """When the money is expected, or None when it is not: paid, ended, or it waits for a person."""
     state = State(order.state)
-    if state in FINAL or state in (State.AWAITING_SELLER, State.CANCELLING):
+    if state in FINAL or state in (State.AWAITING_SELLER, State.IN_REVIEW, State.CANCELLING):
         return None
     return Expected(
         max(order.submitted_at + SOONEST, now), order.submitted_at + LATEST, now > order.submitted_at + LATEST

@@ -1,0 +1,47 @@
+"""Looking at a page as a person does: all of it in one picture, nothing cut off, nothing that shuts people out."""
+
+from pathlib import Path
+from typing import Any
+
+from playwright.async_api import Page
+
+from tests.browser.conftest import AXE, PATIENCE_MS
+
+_CUT_OFF = """() => [...document.querySelectorAll('body *')]
+    .filter(e => e.checkVisibility() && !e.closest('.scroll, .visually-hidden, .skip'))
+    .filter(e => e.getBoundingClientRect().right > innerWidth + 1 || e.getBoundingClientRect().left < -1)
+    .map(e => `${e.tagName}.${e.className}`)"""
+_SMALL = """() => [...document.querySelectorAll('a, button, input:not([type=hidden]), summary')]
+    .filter(e => e.checkVisibility() && !e.closest('p, li, .skip, .agree'))
+    .map(e => [e.outerHTML.slice(0, 90), e.getBoundingClientRect()])
+    .filter(([, box]) => box.height < 43.5 || box.width < 43.5)
+    .map(([html, box]) => `${Math.round(box.width)}x${Math.round(box.height)} ${html}`)"""
+
+
+async def look(page: Page, path: Path) -> None:
+    """A picture of the whole page, and nothing of it cut off or too small for a thumb."""
+    assert await page.evaluate(_CUT_OFF) == [], path.name
+    assert await page.evaluate(_SMALL) == [], path.name
+    size = page.viewport_size
+    assert size is not None
+    height = await page.evaluate("document.documentElement.scrollHeight")
+    if height > size["height"]:
+        await page.set_viewport_size({"width": size["width"], "height": height})
+    await page.screenshot(path=path, timeout=PATIENCE_MS, animations="disabled")
+    if height > size["height"]:
+        await page.set_viewport_size(size)
+
+
+async def barriers(page: Page) -> list[str]:
+    """What axe finds against WCAG 2.2 A and AA. Raises when its file was not fetched."""
+    if not AXE.exists():
+        raise AssertionError(f"{AXE} is missing: run `make setup`, which fetches it")
+    # evaluated by the debugger's protocol, so the page's own content policy stays as strict as it is
+    await page.evaluate(AXE.read_text("utf-8"))
+    found: dict[str, Any] = await page.evaluate(
+        "() => axe.run(document, {runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']})"
+    )
+    return [
+        f"{one['id']}: {one['help']} {[node['html'][:120] for node in one['nodes']]}"
+        for one in found["violations"]
+    ]

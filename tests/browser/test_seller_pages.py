@@ -1,0 +1,208 @@
+"""Every seller's page on a phone and on a desk, in both languages: seen, and open to everybody."""
+
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Page
+
+from tests.browser.conftest import DESK, PHONE, OpenPage, Site
+from tests.browser.seeing import barriers, look
+from tests.web.seller.stage import NUMBER, RIGHT_CODE
+
+
+class Walk:
+    """One walk through the pages, a picture of each."""
+
+    def __init__(self, page: Page, folder: Path, name: str) -> None:
+        self.page = page
+        self.folder = folder
+        self.name = name
+        self.found: dict[str, list[str]] = {}
+
+    async def see(self, what: str) -> None:
+        await look(self.page, self.folder / f"{self.name}-{what}.png")
+        problems = await barriers(self.page)
+        if problems:
+            self.found[what] = problems
+
+    async def open(self, path: str, what: str) -> None:
+        await self.page.goto(path)
+        await self.see(what)
+
+    async def next(self) -> None:
+        async with self.page.expect_navigation():
+            await self.page.click("main form button[type=submit]")
+
+
+@pytest.mark.parametrize(
+    ("language", "size", "colours"),
+    [("zh", PHONE, "light"), ("en", PHONE, "light"), ("zh", DESK, "light"), ("zh", PHONE, "dark")],
+    ids=["zh-phone", "en-phone", "zh-desk", "zh-phone-dark"],
+)
+async def test_every_page_can_be_seen_and_used_by_everybody(
+    site: Site,
+    open_page: OpenPage,
+    screenshots: Path,
+    request: pytest.FixtureRequest,
+    language: str,
+    size: dict[str, int],
+    colours: str,
+) -> None:
+    page = await open_page(site.address, size=size, language=language, color_scheme=colours)
+    walk = Walk(page, screenshots, request.node.callspec.id)
+    await walk.see("01-start")
+    await walk.open("/rates", "02-rates")
+    await walk.open("/agreement", "03-agreement")
+    await walk.open("/privacy", "04-privacy")
+    await walk.open("/orders", "05-no-orders")
+    await walk.open("/sell/balance", "06-number")
+    await page.fill("#number", "1380013")
+    await walk.next()
+    await walk.see("07-number-refused")
+    await page.fill("#number", NUMBER)
+    await walk.next()
+    await walk.see("08-code")
+    async with page.expect_navigation():
+        await page.fill("#code", "111111")
+    await walk.see("09-code-wrong")
+    async with page.expect_navigation():
+        await page.fill("#code", RIGHT_CODE)
+    await walk.see("10-amount")
+    await page.click("[data-pick='50']")
+    await page.wait_for_selector("#estimate strong")
+    await page.fill("#payee_account", "nobody")
+    await page.fill("#payee_name", "张三")
+    await walk.next()
+    await walk.see("11-amount-refused")
+    await page.fill("#payee_account", "a.rather.long.address.of.somebody@mail.example.com")
+    await page.fill("#payee_name", "阿卜杜拉·买买提江")
+    await walk.next()
+    await page.wait_for_selector(".valid[data-state]")
+    await walk.see("12-quote")
+    assert not await page.is_checked("#agreement")
+    await page.check("#agreement")
+    await walk.next()
+    await page.wait_for_url("**/orders/ord_*")
+    await walk.see("13-order")
+    number, code, face_fen, carrier = site.stage.street.card("ctcc", 5_000)
+    await walk.open("/sell/card", "14-card")
+    await page.check(f"[name=carrier][value={carrier}]", force=True)
+    await page.check(f"[name=face][value='{face_fen // 100}']", force=True)
+    await page.wait_for_selector("#estimate strong")
+    await page.fill("#card_number", f"{number[:4]} {number[4:]}")
+    await page.fill("#payee_account", "13800138000")
+    await page.fill("#payee_name", "李四")
+    await walk.next()
+    await walk.see("15-card-quote")
+    await page.fill("#card_code", "12")
+    await page.check("#agreement")
+    await walk.next()
+    await walk.see("16-card-code-refused")
+    assert await page.input_value("#card_code") == "" and await page.is_checked("#agreement")
+    await page.fill("#card_code", code)
+    assert await page.get_attribute("#card_code", "type") == "password"
+    await page.click("[data-reveal]")
+    assert await page.get_attribute("#card_code", "type") == "text"
+    await walk.next()
+    await page.wait_for_url("**/orders/ord_*")
+    await walk.open("/orders", "17-orders")
+    await walk.open("/orders/ord_0000000000000", "18-not-found")
+    assert walk.found == {}
+
+
+async def test_the_order_is_followed_live_to_the_money(
+    site: Site, open_page: OpenPage, screenshots: Path
+) -> None:
+    page = await open_page(site.address)
+    await sell_balance(page, payee_name="错名")
+    held = page.locator("#part-steps .step_done")
+    await site.stage.street.settle(timeout_s=120)
+    await page.wait_for_selector("#part-ask form")
+    await look(page, screenshots / "live-01-payee-refused.png")
+    assert await barriers(page) == []
+    assert await held.count() == 4
+    await page.fill("#payee_account", "13800138000")
+    await page.fill("#payee_name", "张三")
+    async with page.expect_navigation():
+        await page.click("#part-ask button")
+
+    async def paid() -> bool:
+        return bool(
+            await site.stage.street.pool.fetchval("SELECT count(*) FROM orders WHERE state = 'closed'")
+        )
+
+    await site.stage.street.run(paid, timeout_s=120)
+    await page.wait_for_selector(".standing_done")
+    await page.wait_for_selector("a[href$='receipt.pdf']")
+    await look(page, screenshots / "live-02-paid.png")
+    assert await barriers(page) == []
+
+
+async def test_an_order_is_cancelled_before_the_airtime_leaves(site: Site, open_page: OpenPage) -> None:
+    page = await open_page(site.address)
+    await sell_balance(page)
+    await page.click(".confirming > summary")
+    async with page.expect_navigation():
+        await page.click(".confirming button")
+    await site.stage.street.settle(timeout_s=120)
+    await page.wait_for_selector(".standing_ended")
+    assert "订单已取消" in await page.inner_text("h1")
+
+
+async def test_a_second_tap_sends_nothing(site: Site, open_page: OpenPage) -> None:
+    page = await open_page(site.address)
+    await sell_balance(page, tap=2)
+    assert await site.stage.street.pool.fetchval("SELECT count(*) FROM orders") == 1
+
+
+async def test_the_way_back_shows_the_quote_again_and_sells_nothing_twice(
+    site: Site, open_page: OpenPage
+) -> None:
+    page = await open_page(site.address)
+    await sell_balance(page)
+    order = page.url
+    await page.go_back()
+    await page.wait_for_load_state()
+    if await page.locator("[data-sell]").count():
+        await page.check("#agreement")
+        async with page.expect_navigation():
+            await page.click("[data-sell]")
+        assert page.url.partition("?")[0] == order.partition("?")[0]
+    assert await site.stage.street.pool.fetchval("SELECT count(*) FROM orders") == 1
+
+
+async def test_everything_but_the_live_parts_works_without_scripts(site: Site, open_page: OpenPage) -> None:
+    page = await open_page(site.address, java_script_enabled=False)
+    await page.goto("/sell/balance")
+    await page.fill("#number", NUMBER)
+    await page.click("main form button[type=submit]")
+    await page.fill("#code", RIGHT_CODE)
+    await page.click("main form button[type=submit]")
+    await page.wait_for_url("**/amount")
+    await page.fill("#amount", "30")
+    await page.fill("#payee_account", "13800138000")
+    await page.fill("#payee_name", "张三")
+    await page.click("main form button[type=submit]")
+    await page.check("#agreement")
+    await page.click("[data-sell]")
+    await page.wait_for_url("**/orders/ord_*")
+    await site.stage.street.settle(timeout_s=120)
+    await page.wait_for_selector(".standing_done")  # the page asks again by itself
+
+
+async def sell_balance(page: Page, *, payee_name: str = "张三", tap: int = 1) -> None:
+    """From the start to the order's page."""
+    await page.goto("/sell/balance")
+    await page.fill("#number", NUMBER)
+    async with page.expect_navigation():
+        await page.click("main form button[type=submit]")
+    async with page.expect_navigation():
+        await page.fill("#code", RIGHT_CODE)
+    await page.fill("#amount", "30")
+    await page.fill("#payee_account", "13800138000")
+    await page.fill("#payee_name", payee_name)
+    async with page.expect_navigation():
+        await page.click("main form button[type=submit]")
+    await page.check("#agreement")
+    async with page.expect_navigation(url="**/orders/ord_*"):
+        await page.click("[data-sell]", click_count=tap, no_wait_after=True)
