@@ -50,7 +50,7 @@ async def approvals_page(request: AnyRequest) -> Response[Any]:
             "approvals.html",
             section="approvals",
             conn=conn,
-            waiting=[
+            undecided=[
                 (proposal, propose.may_decide(proposal, by=who.name, roles=who.roles, now=now))
                 for proposal in waiting
             ],

@@ -1,0 +1,94 @@
+"""Both languages: every text of the templates is translated, every code has a word."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+import airback.web.console as package
+from airback.domain.effects import Kind, Result
+from airback.orders.states import FillState, State
+from airback.payouts.states import State as PayoutState
+from airback.staff.actions import ACTIONS
+from airback.web.console.words import Words
+from airback.web.templates import environment, translations
+
+TEMPLATES = Path(str(package.__file__)).parent / "templates"
+CALLS = re.compile(r'(?<![a-z])(?:_\("((?:[^"\\]|\\.)*)"|pgettext\("([^"]*)", "([^"]*)"\))')
+
+
+def texts() -> set[tuple[str, str]]:
+    found = set()
+    for path in TEMPLATES.glob("*.html"):
+        for plain, context, said in CALLS.findall(path.read_text("utf-8")):
+            found.add((context, plain or said))
+    return found
+
+
+def test_every_text_is_translated_and_no_translation_is_left_over() -> None:
+    catalogue = translations("console", "en")._catalog  # type: ignore[attr-defined]
+    wanted = {f"{context}\x04{text}" if context else text for context, text in texts()}
+    known = {key for key in catalogue if key}
+    assert wanted - known == set()
+    assert known - wanted == set()
+    assert all(re.findall("[\u4e00-\u9fff]", text) == [] for text in catalogue.values())
+
+
+def test_placeholders_survive_translation() -> None:
+    for key, text in translations("console", "en")._catalog.items():  # type: ignore[attr-defined]
+        assert sorted(re.findall(r"%\([a-z]+\)s", key)) == sorted(re.findall(r"%\([a-z]+\)s", text)), key
+
+
+@pytest.mark.parametrize("path", sorted(TEMPLATES.glob("*.html")), ids=lambda path: path.name)
+def test_no_chinese_stands_outside_a_translated_text(path: Path) -> None:
+    rest = CALLS.sub("", path.read_text("utf-8")).replace("中文", "")
+    assert re.findall("[\u4e00-\u9fff]+", rest) == []
+
+
+@pytest.mark.parametrize("path", sorted(TEMPLATES.glob("*.html")), ids=lambda path: path.name)
+def test_templates_compile_and_carry_no_inline_code(path: Path) -> None:
+    environment("console", "zh").get_template(path.name)
+    text = path.read_text("utf-8")
+    assert "| safe" not in text and "|safe" not in text and "autoescape" not in text
+    assert not re.search(r"\s(on[a-z]+|style)=", text)
+    assert not re.search(r"<script(?![^>]*\bsrc=)", text)
+
+
+@pytest.mark.parametrize(
+    ("table", "codes"),
+    [
+        ("order", State),
+        ("fill", FillState),
+        ("payout", PayoutState),
+        ("result", Result),
+        ("effect", Kind),
+        ("action", ACTIONS),
+    ],
+)
+def test_every_code_has_a_word_in_both_languages(table: str, codes: object) -> None:
+    zh, en = Words("zh"), Words("en")
+    for code in codes:  # type: ignore[attr-defined]
+        assert zh.word(table, code) != str(code)
+        assert zh.word(table, code) != en.word(table, code)
+
+
+def test_an_unknown_code_is_shown_as_it_is() -> None:
+    words = Words("en")
+    assert words.word("order", "melted") == "melted"
+    assert words.colour("order", "melted") == "secondary"
+    assert words.refusal("melted") == "melted"
+    assert words.event("a:b:c") == "a:b:c"
+    assert words.event("odd") == "odd"
+    assert words.far_side("moon:base") == "moon:base"
+    assert words.source("moon:x:y") == "moon"
+    assert words.asset("xx.yy") == "xx yy"
+
+
+def test_events_are_named() -> None:
+    words = Words("en")
+    assert words.event("engine:order:held") == "Held"
+    assert words.event("seller:order:cancel_asked") == "Cancellation asked"
+    assert words.event("engine:payout:paid") == "paid"
+    assert words.event("finance:deposit:credit") == "Credit an outlet's deposit"
+    assert words.far_side("carrier:cmcc") == "China Mobile"
+    assert words.far_side("messenger:sms") == "Messenger sms"
