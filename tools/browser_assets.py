@@ -44,7 +44,6 @@ ASSETS = (
     Asset("weui", "dist/style/weui.min.css", VENDOR / "weui/weui.min.css"),
     Asset("weui", "LICENSE.txt", VENDOR / "weui/LICENSE.txt"),
     Asset("htmx.org", "dist/htmx.min.js", VENDOR / "htmx/htmx.min.js"),
-    Asset("htmx.org", "dist/ext/hx-sse.min.js", VENDOR / "htmx/hx-sse.min.js"),
     Asset("htmx.org", "LICENSE", VENDOR / "htmx/LICENSE.txt"),
     Asset("@tabler/core", "dist/css/tabler.min.css", VENDOR / "tabler/tabler.min.css"),
     # Tabler's package has no licence file; the page it is described on names its licence.
@@ -99,6 +98,14 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def put(source: Path, target: Path) -> None:
+    """Copy in one step, so that a page which is being served never meets half a file."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    fresh = target.with_name(f".{target.name}.{os.getpid()}")
+    shutil.copyfile(source, fresh)
+    fresh.replace(target)
+
+
 def npm(*arguments: str, cwd: Path) -> None:
     """Run npm from the Python package; its standard output is shown only when it fails."""
     try:
@@ -142,18 +149,19 @@ def npm(*arguments: str, cwd: Path) -> None:
 def fetch() -> None:
     """Install the pinned packages beside the virtual environment's files, copy what we use, drop the rest."""
     fingerprint = wanted()
-    with tempfile.TemporaryDirectory(prefix="airback-assets-") as folder:
-        workplace = Path(folder)
+    with tempfile.TemporaryDirectory(prefix="airback-assets-") as temporary:
+        workplace = Path(temporary)
         for name in ("package.json", "package-lock.json"):
             shutil.copy(ROOT / name, workplace / name)
         npm("ci", cwd=workplace)
-        # A file that an earlier version fetched must not stay behind and reach a wheel.
-        for old in (VENDOR, TEST_VENDOR):
-            shutil.rmtree(ROOT / old, ignore_errors=True)
         for asset in ASSETS:
-            target = ROOT / asset.target
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(workplace / "node_modules" / asset.package / asset.source, target)
+            put(workplace / "node_modules" / asset.package / asset.source, ROOT / asset.target)
+    # A file that an earlier version fetched must not stay behind and reach a wheel.
+    kept = {ROOT / asset.target for asset in ASSETS} | {ROOT / FONT_SETTINGS}
+    for folder in (ROOT / VENDOR, ROOT / TEST_VENDOR):
+        for path in folder.rglob("*"):
+            if path.is_file() and path not in kept:
+                path.unlink()
     manifest = {
         "wanted": fingerprint,
         "files": {str(asset.target): sha256(ROOT / asset.target) for asset in ASSETS},

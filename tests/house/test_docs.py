@@ -62,7 +62,7 @@ def test_every_airback_command_on_a_page_exists() -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=240,
     )
     assert usage.returncode == 0, usage.stderr
     missing = {

@@ -61,7 +61,7 @@ def text_files(root: Path, files: list[Path]) -> Iterator[tuple[Path, str]]:
     for path in files:
         try:
             yield path, (root / path).read_text(encoding="utf-8")
-        except UnicodeDecodeError:
+        except (UnicodeDecodeError, FileNotFoundError):  # not text, or removed while we look
             continue
 
 
