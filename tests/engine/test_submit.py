@@ -114,7 +114,7 @@ async def test_a_balance_is_accepted_and_held_as_its_carrier_holds(desk: Desk) -
         ({"quote": {"v": 1}}, "quote_invalid", "quote"),
         ({"quote": "text"}, "quote_invalid", "quote"),
         ({"client": "other"}, "quote_mismatch", "quote"),
-        ({"book": 2}, "quote_mismatch", "quote"),
+        ({"book": 2}, "quote_invalid", "quote"),
         ({"product": "balance", "card_code": "123456789012"}, "quote_mismatch", "quote"),
         ({"agreement": ""}, "agreement_missing", "agreement"),
         ({"agreement": "1999-01"}, "agreement_missing", "agreement"),
