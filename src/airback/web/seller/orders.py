@@ -63,10 +63,11 @@ async def show_order(request: Request[Any, Any, Any], public_id: FromPath[str]) 
 
 @get("/orders/{public_id:str}/live", include_in_schema=False)
 async def follow(request: Request[Any, Any, Any], public_id: FromPath[str]) -> Stream:
-    """Server-sent events: the order's part of the page anew, each time it changed. An id is the change's time."""
+    """Server-sent events: the order's part of the page anew, each time it changed since the version `seen`."""
     visit = open_visit(request)
     order = await _own(visit, public_id)
-    stream = _messages(visit, order, last_seen=request.headers.get("last-event-id", ""))
+    seen = request.headers.get("last-event-id") or request.query_params.get("seen", "")
+    stream = _messages(visit, order, last_seen=seen)
     headers = {**security_headers(""), "cache-control": "no-store", "x-accel-buffering": "no"}
     return Stream(stream, media_type="text/event-stream; charset=utf-8", headers=headers)
 
@@ -228,6 +229,7 @@ async def _context(
         "said": said or dict.fromkeys(_SAID),
         "typed": typed,
         "errors": errors,
+        "version": _version(order),
         "csrf": visit.session.csrf,
     }
 
