@@ -66,7 +66,7 @@ async def follow(request: Request[Any, Any, Any], public_id: FromPath[str]) -> S
     """Server-sent events: the order's part of the page anew, each time it changed since the version `seen`."""
     visit = open_visit(request)
     order = await _own(visit, public_id)
-    seen = request.headers.get("last-event-id") or request.query_params.get("seen", "")
+    seen = request.headers.get("last-event-id", "") or str(request.query_params.get("seen", ""))
     stream = _messages(visit, order, last_seen=seen)
     headers = {**security_headers(""), "cache-control": "no-store", "x-accel-buffering": "no"}
     return Stream(stream, media_type="text/event-stream; charset=utf-8", headers=headers)
