@@ -132,6 +132,11 @@ def first_lines(now: datetime) -> list[Subscriber]:
         ("13500000005", "cmcc", {"messages": "impossible"}),
         ("13500000006", "cmcc", {"sim_swap_served": False}),
         ("13500000007", "cmcc", {"keep_alive_fen": 1_000, "charges_due_fen": 500}),
+        # The operator's own lines, where airtime goes that no outlet takes any more.
+        ("13900000001", "cmcc", {"principal_fen": 0, "promotional_fen": 0}),
+        ("18900000001", "ctcc", {"principal_fen": 0, "promotional_fen": 0}),
+        ("18600000001", "cucc", {"principal_fen": 0, "promotional_fen": 0}),
+        ("19200000001", "cbn", {"principal_fen": 0, "promotional_fen": 0}),
     )
     return [
         Subscriber(
