@@ -12,7 +12,9 @@ from typing import Any
 def canonical(value: Any) -> bytes:
     """Canonical bytes of a JSON value. Raises TypeError for a float or any type outside JSON."""
     _refuse_floats(value)
-    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+    return json.dumps(
+        value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False
+    ).encode()
 
 
 def _refuse_floats(value: Any) -> None:

@@ -15,7 +15,6 @@ _VALUES: Final = {character: value for value, character in enumerate(_ALPHABET)}
 _RANDOM_BITS: Final = 22
 
 
-
 def new_ids(*, now: datetime, entropy: Callable[[int], bytes], count: int = 1) -> list[int]:
     """`count` ascending ids, count ≤ 2**21. The first has random low bits, the rest follow it one by one."""
     if not 0 <= count <= 1 << (_RANDOM_BITS - 1):

@@ -64,7 +64,9 @@ class Rail(Protocol):
     async def ask(self, *, ref: str) -> Outcome:
         """What became of `ref`; never seen is `failed` with code `not_found`."""
 
-    def read_notification(self, *, headers: dict[str, str], body: bytes, now: datetime) -> Notification | None:
+    def read_notification(
+        self, *, headers: dict[str, str], body: bytes, now: datetime
+    ) -> Notification | None:
         """Verify and read a notification; None when it is not genuine or not about a payment."""
 
     async def statement(self, *, since: datetime, until: datetime) -> Sequence[StatementLine]:
