@@ -186,7 +186,7 @@ async def test_the_overview_counts_what_is_there(world: World) -> None:
         "2 need a person",
         '<div class="h1 mb-1 figure">18</div>',  # accepted in 24 hours
         "¥50,652.36",  # safeguarded less what left through rails
-        "¥44,567.82",  # owed
+        "¥44,568.82",  # owed
         "2 unknown",
         "The writer is at work",
         "Effect unresolved",

@@ -14,20 +14,16 @@ from airback.web.console.words import Words
 from airback.web.templates import environment, translations
 
 TEMPLATES = Path(str(package.__file__)).parent / "templates"
-CALLS = re.compile(r'(?<![a-z])(?:_\("((?:[^"\\]|\\.)*)"|pgettext\("([^"]*)", "([^"]*)"\))')
+CALLS = re.compile(r'(?<![a-z])_\("((?:[^"\\]|\\.)*)"')
 
 
-def texts() -> set[tuple[str, str]]:
-    found = set()
-    for path in TEMPLATES.glob("*.html"):
-        for plain, context, said in CALLS.findall(path.read_text("utf-8")):
-            found.add((context, plain or said))
-    return found
+def texts() -> set[str]:
+    return {text for path in TEMPLATES.glob("*.html") for text in CALLS.findall(path.read_text("utf-8"))}
 
 
 def test_every_text_is_translated_and_no_translation_is_left_over() -> None:
     catalogue = translations("console", "en")._catalog  # type: ignore[attr-defined]
-    wanted = {f"{context}\x04{text}" if context else text for context, text in texts()}
+    wanted = texts()
     known = {key for key in catalogue if key}
     assert wanted - known == set()
     assert known - wanted == set()

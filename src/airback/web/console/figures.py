@@ -69,4 +69,10 @@ _SAID_ELSEWHERE = frozenset(
 def figures(part: Mapping[str, Any]) -> list[Figure]:
     """The figures of one factor of a rate card, without what the table says in other columns."""
     rest = {key: value for key, value in part.items() if key not in _SAID_ELSEWHERE}
-    return [Figure(path, text) for path, text in flat(rest)]
+    return [Figure(_short(path), text) for path, text in flat(rest)]
+
+
+def _short(path: str) -> str:
+    """`rates_ppm.cmcc.balance` → `cmcc.balance`: where a key only names the unit, what is inside says it all."""
+    head, _, tail = path.partition(".")
+    return tail if tail and head.endswith("_ppm") else path

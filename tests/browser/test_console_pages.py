@@ -1,0 +1,193 @@
+"""The console in a real browser: every page at a desk and on a phone, two people's decision, nothing cut off."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+import uvicorn
+from playwright.async_api import Page, expect
+
+from airback.domain import ids
+from airback.staff.roles import Role
+from tests.browser.conftest import DESK, PATIENCE_MS, PHONE, OpenPage, Server
+from tests.browser.seeing import barriers
+from tests.web.console.world import PASSWORD, World, furnish, open_world
+
+WIDE = {"width": 1280, "height": 900}
+EVERYBODY = [role.value for role in Role]
+
+_TOO_WIDE = """() => document.documentElement.scrollWidth > innerWidth
+    ? [...document.querySelectorAll('body *')]
+        .filter(e => e.checkVisibility() && e.getBoundingClientRect().right > innerWidth + 1)
+        .map(e => e.outerHTML.slice(0, 160)).slice(0, 5)
+    : []"""
+
+
+@dataclass
+class Console:
+    """The console at an address, with a day's business in its book."""
+
+    address: str
+    world: World
+    made: dict[str, Any]
+
+
+@pytest.fixture
+async def console(pool: asyncpg.Pool) -> AsyncIterator[Console]:
+    world = await open_world(pool)
+    made = await furnish(pool)
+    await world.appoint("ada", *EVERYBODY)
+    await world.appoint("liu.yang", "finance", "operations", "compliance", "pricing")
+    await world.appoint("wang.fang", "finance", "support")
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.setblocking(False)
+        server = Server(
+            uvicorn.Config(world.app, log_config=None, lifespan="off", timeout_graceful_shutdown=1)
+        )
+        server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
+        serving = asyncio.create_task(server.serve(sockets=[listening]))
+        await server.up.wait()
+        try:
+            yield Console(f"http://127.0.0.1:{listening.getsockname()[1]}", world, made)
+        finally:
+            server.should_exit = True
+            await serving
+
+
+async def enter(page: Page, name: str, language: str = "zh") -> None:
+    await page.goto(f"/console/sign-in?lang={language}")
+    await page.fill("#name", name)
+    await page.fill("#password", PASSWORD)
+    await page.click("button[type=submit]")
+    await page.wait_for_url("**/console", timeout=PATIENCE_MS)
+
+
+async def picture(page: Page, path: Path) -> None:
+    """A picture of the whole page; it must not scroll sideways."""
+    assert await page.evaluate(_TOO_WIDE) == [], path.name
+    await page.screenshot(path=path, full_page=True, timeout=PATIENCE_MS, animations="disabled")
+
+
+def pages(made: dict[str, Any], proposal: str) -> dict[str, str]:
+    return {
+        "overview": "/console",
+        "orders": "/console/orders",
+        "order": f"/console/orders/{ids.public('ord', made['main'])}",
+        "order-paid": f"/console/orders/{ids.public('ord', made['done'])}",
+        "alarms": "/console/alarms",
+        "effects": "/console/effects",
+        "approvals": "/console/approvals",
+        "approval": f"/console/approvals/{proposal}",
+        "propose-deposit": "/console/approvals/propose/deposit",
+        "propose-effect": f"/console/approvals/propose/effect?about={made['ref']}",
+        "propose-licence": "/console/approvals/propose/licence",
+        "propose-pause": "/console/approvals/propose/pause",
+        "propose-rate-card": "/console/approvals/propose/rate-card",
+        "outlets": "/console/outlets",
+        "money": "/console/money",
+        "prices": "/console/prices",
+        "licences": "/console/licences",
+        "staff": "/console/staff",
+        "account": "/console/account",
+    }
+
+
+async def put_deposit(page: Page) -> str:
+    """Propose a deposit through the form; the proposal's public id."""
+    await page.goto("/console/approvals/propose/deposit?about=yida")
+    await page.fill("#amount", "5,000.00")
+    await page.fill("#reason", "银行回单 20261120-0031,到账 5,000 元")
+    await page.click("main button[type=submit]")
+    await page.wait_for_url("**/console/approvals/pro_*", timeout=PATIENCE_MS)
+    return page.url.rsplit("/", 1)[1].partition("?")[0]
+
+
+@pytest.mark.parametrize(("size", "width"), [(WIDE, 1280), (PHONE, 390)])
+@pytest.mark.parametrize("language", ["zh", "en"])
+async def test_every_page_is_whole_and_shuts_nobody_out(
+    console: Console, open_page: OpenPage, screenshots: Path, size: dict[str, int], width: int, language: str
+) -> None:
+    page = await open_page(console.address, size=size, language=language)
+    await page.goto(f"/console/sign-in?lang={language}")
+    await picture(page, screenshots / f"console-sign-in-{language}-{width}.png")
+    assert await barriers(page) == []
+    await enter(page, "ada", language)
+    proposal = await put_deposit(page)
+    for name, address in pages(console.made, proposal).items():
+        await page.goto(address)
+        await picture(page, screenshots / f"console-{name}-{language}-{width}.png")
+        assert await barriers(page) == [], name
+    await page.goto(f"/console/orders/{ids.public('ord', console.made['main'])}")
+    for summary in await page.locator(".console-exchange > summary").all():
+        await summary.click()
+    await picture(page, screenshots / f"console-order-raw-{language}-{width}.png")
+    assert await barriers(page) == []
+
+
+async def test_two_people_decide_and_one_cannot(
+    console: Console, open_page: OpenPage, screenshots: Path
+) -> None:
+    first = await open_page(console.address, size=WIDE)
+    await enter(first, "wang.fang")
+    proposal = await put_deposit(first)
+    await expect(first.locator("main")).to_contain_text("提议人不得审批自己的提议")
+    second = await open_page(console.address, size=WIDE)
+    await enter(second, "liu.yang")
+    await second.click("text=渠道保证金入账")
+    await second.wait_for_url(f"**/console/approvals/{proposal}")
+    await expect(second.locator(".console-diff ins")).to_have_text(["¥5000.00"])
+    await second.fill("#reason", "已与银行流水核对")
+    await second.click("text=批准")
+    await second.wait_for_url("**told=decided")
+    await expect(second.locator("main")).to_contain_text("已与银行流水核对")
+    await picture(second, screenshots / "console-approval-decided-zh-1280.png")
+    (body,) = await console.world.inbox()
+    assert (body["decision"], body["proposed_by"], body["decided_by"]) == (
+        "approved",
+        "wang.fang",
+        "liu.yang",
+    )
+
+
+async def test_a_wrong_password_leaves_the_name_and_says_what_to_do(
+    console: Console, open_page: OpenPage, screenshots: Path
+) -> None:
+    page = await open_page(console.address, size=PHONE)
+    await page.goto("/console/sign-in")
+    await page.fill("#name", "wang.fang")
+    await page.fill("#password", "not the password")
+    await page.press("#password", "Enter")
+    await expect(page.locator("[role=alert]")).to_contain_text("用户名或密码不正确")
+    await expect(page.locator("#name")).to_have_value("wang.fang")
+    await expect(page.locator("#password")).to_have_value("")
+    await picture(page, screenshots / "console-sign-in-refused-zh-390.png")
+
+
+async def test_the_keyboard_reaches_the_content_first_and_the_menu_opens_on_a_phone(
+    console: Console, open_page: OpenPage, screenshots: Path
+) -> None:
+    page = await open_page(console.address, size=PHONE)
+    await enter(page, "ada")
+    await page.goto("/console/orders")
+    await page.keyboard.press("Tab")
+    await expect(page.locator(".console-skip")).to_be_focused()
+    await page.keyboard.press("Enter")
+    await expect(page.locator("#content")).to_be_focused()
+    await page.click(".console-nav-narrow > summary")
+    await picture(page, screenshots / "console-menu-zh-390.png")
+    await page.click(".console-nav-narrow >> text=资金")
+    await page.wait_for_url("**/console/money")
+
+
+async def test_the_overview_renews_itself(console: Console, open_page: OpenPage) -> None:
+    page = await open_page(console.address, size=DESK)
+    await enter(page, "ada")
+    await expect(page.locator("#live")).to_contain_text("警报")
+    async with console.world.pool.acquire() as conn:
+        await conn.execute("UPDATE books SET routing = false")
+    await expect(page.locator("#live")).to_contain_text("收购已暂停", timeout=60_000)
