@@ -239,7 +239,7 @@ def _factors(card: RateCard, language: str, now: datetime) -> list[FactorLine]:
     to = "至" if zh else "to"
 
     def span(values: list[int]) -> str:
-        low, high = percent(min(values)), percent(max(values))
+        low, high = (percent(value).replace("-", "−") for value in (min(values), max(values)))
         return f"{low} %" if low == high else f"{low} % {to} {high} %"
 
     steps = (

@@ -68,7 +68,7 @@ _BOTH: Final[Mapping[State, Saying]] = {
     ),
     State.CLOSED: Saying(N_("款项已付出"), N_("请在收款账户中查收。感谢您的信任。"), N_("已到账"), "done"),
     State.DECLINED: Saying(N_("这笔订单没有成交"), N_("没有扣除任何话费。"), N_("未成交"), "failed"),
-    State.EXPIRED: Saying(N_("订单已超时"), N_("在规定时间内没有完成,没有扣除话费。"), N_("已超时"), "ended"),
+    State.EXPIRED: Saying(N_("订单已超时"), N_("没有扣除任何话费。"), N_("已超时"), "ended"),
     State.FAILED: Saying(N_("订单未能完成"), N_("如有疑问,请凭订单编号联系我们。"), N_("未完成"), "failed"),
 }
 
