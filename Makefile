@@ -14,6 +14,9 @@ ifeq ($(FONTCONFIG_FILE),)
 unexport FONTCONFIG_FILE
 endif
 
+# Checks and tests start many processes: let each of them keep what it has compiled.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check format bench docs lock clean
 

@@ -65,11 +65,12 @@ fi
 
 rm -f "$stamp"
 say "installing the pinned packages (a few minutes the first time)"
-# Python compiles what is imported when it is first imported; compiling everything here doubles the wait.
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-input --no-compile \
     --require-hashes --no-deps -r requirements/dev.txt
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-input \
     --no-deps --no-build-isolation -e .
+# Where Python is told to write no byte code, every process would compile all it imports, each time anew.
+"$venv/bin/python" -m compileall -q -j 0 -x '/(tests?|faker|polyfactory|_vendor)/' "$venv"/lib/python*/site-packages src || true
 "$venv/bin/python" tools/browser_assets.py
 
 fingerprint >"$stamp"
