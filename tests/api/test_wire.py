@@ -19,7 +19,7 @@ async def address(desk: Desk) -> AsyncIterator[tuple[str, int]]:
         uvicorn.Config(desk.app(), log_config=None, access_log=False, lifespan="off", ws="none")
     )
     running = asyncio.create_task(server.serve(sockets=[listening]))
-    while not server.started:  # noqa: ASYNC110 - uvicorn offers no event
+    while not server.started:
         await asyncio.sleep(0.01)
     yield listening.getsockname()
     server.should_exit = True

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import asyncpg
 
+from airback.adapters.keys.files import FileKeys
 from airback.api.credentials import create_client
 from airback.app import demo as demonstration
 from airback.app import processes, sandboxing, selling
@@ -23,7 +24,7 @@ from airback.app.presence import AlreadyRunning
 from airback.app.processes import ProcessFailed
 from airback.app.serving import serve as serve_pages
 from airback.app.settings import Settings, read
-from airback.app.together import Running, everything
+from airback.app.together import Running
 from airback.app.working import work as work_books
 from airback.cli.show import print_json, progress_bars, say
 from airback.domain import ids
@@ -309,8 +310,10 @@ async def staff(arguments: argparse.Namespace) -> int:
 async def client(arguments: argparse.Namespace) -> int:
     """`airback client NAME`: the key is shown once and kept nowhere."""
     settings = _settings(arguments)
-    async with everything(settings) as running, open_platform(settings, url=running.database_url) as platform:
-        async with platform.pool.acquire() as conn:
+    async with database(settings) as url:
+        await open_installation(settings, url=url, now=datetime.now(UTC))
+        conn = await connect_once(url)
+        try:
             key = await create_client(
                 conn,
                 book=settings.book,
@@ -318,10 +321,12 @@ async def client(arguments: argparse.Namespace) -> int:
                 kind=arguments.kind,
                 outlet=arguments.outlet,
                 scopes=arguments.scopes,
-                keys=platform.keys,
-                now=platform.now(),
+                keys=FileKeys(settings.keys_dir),
+                now=datetime.now(UTC),
                 entropy=os.urandom,
             )
+        finally:
+            await conn.close()
     if arguments.json:
         print_json({"client": arguments.name, "key": key})
     else:

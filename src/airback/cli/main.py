@@ -145,7 +145,8 @@ def _share(text: str) -> int:
     whole, _, part = plain.partition(".")
     if not (whole + part).isdigit() or len(part) > 6:
         raise argparse.ArgumentTypeError("a share such as 0.02 or 2% is needed")
-    value = (int(whole or "0") * 10 ** len(part) + int(part or "0")) * scale // 10 ** len(part)
+    digits = len(part)
+    value: int = (int(whole or "0") * 10**digits + int(part or "0")) * scale // 10**digits
     if value > 1_000_000:
         raise argparse.ArgumentTypeError("a share is at most 1")
     return value

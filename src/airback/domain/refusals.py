@@ -604,7 +604,14 @@ _TABLE: Final = (
         "请联系运营者。",
         "Contact the operator.",
     ),
-    Refusal("message_refused", 422, "短信未被受理。", "The message was not accepted for sending.", "请以订单页面为准。", "See the order's page instead."),
+    Refusal(
+        "message_refused",
+        422,
+        "短信未被受理。",
+        "The message was not accepted for sending.",
+        "请以订单页面为准。",
+        "See the order's page instead.",
+    ),
     # -- outlets
     Refusal(
         "deposit_insufficient",

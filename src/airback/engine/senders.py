@@ -1,8 +1,8 @@
 """senders: effects go out, questions are asked, and what far sides say comes back as answers for the writer.
 
 Each far side has its own queue, concurrency, rate and breaker, so that a slow one delays nobody else. An effect is
-sent once, after its commit, and only while its writer still holds the book; a sender that may no longer send drops
-it, and the next writer asks about it.
+sent once, after its commit, and only while its writer surely holds the book; what a writer that lost its book had
+not sent is dropped, and the next writer asks about it.
 """
 
 import asyncio
@@ -38,6 +38,7 @@ LOG: Final = structlog.get_logger(__name__)
 _BREAK_AFTER: Final = 8
 _REST_S: Final = 0.5
 _REST_AT_MOST_S: Final = 15.0
+_LEASE_LOOK_S: Final = 0.02
 _TRANSPORT_CODES: Final = frozenset({"not_sent", "answer_lost", "carrier_unreachable"})
 
 REQUESTS: Final[Mapping[Kind, type]] = {
@@ -123,8 +124,9 @@ class Senders:
 
     async def _perform(self, job: _Job) -> bool:
         """Do one job. Returns whether the far side could be reached."""
-        if not self._may_send():
-            return True
+        while not self._may_send():
+            # Heartbeats are late: nobody may know yet who holds the book. Losing it closes these senders.
+            await asyncio.sleep(_LEASE_LOOK_S)
         effect = job.effect
         if not job.asked and self._clock() > effect.send_by:
             outcome = Outcome(Result.FAILED, code="sending_overdue")

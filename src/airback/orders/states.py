@@ -37,13 +37,27 @@ TRANSITIONS: Final = MappingProxyType(
     {
         S.SUBMITTED: frozenset({S.SCREENED, S.DECLINED, S.CANCELLED, S.EXPIRED}),
         S.SCREENED: frozenset({S.VERIFIED, S.DECLINED, S.IN_REVIEW, S.CANCELLED, S.EXPIRED}),
-        S.VERIFIED: frozenset({S.HELD, S.ROUTED, S.DECLINED, S.IN_REVIEW, S.CANCELLING, S.CANCELLED, S.EXPIRED}),
+        S.VERIFIED: frozenset(
+            {S.HELD, S.ROUTED, S.DECLINED, S.IN_REVIEW, S.CANCELLING, S.CANCELLED, S.EXPIRED}
+        ),
         S.HELD: frozenset({S.ROUTED, S.CANCELLING, S.IN_REVIEW}),
         S.ROUTED: frozenset({S.DELIVERED, S.FAILED, S.IN_REVIEW, S.CANCELLING}),
         S.DELIVERED: frozenset({S.CREDITED, S.IN_REVIEW}),
         S.CREDITED: frozenset({S.CLOSED, S.AWAITING_SELLER, S.IN_REVIEW}),
         S.AWAITING_SELLER: frozenset({S.CREDITED, S.IN_REVIEW}),
-        S.IN_REVIEW: frozenset({S.SCREENED, S.VERIFIED, S.HELD, S.ROUTED, S.DELIVERED, S.CREDITED, S.DECLINED, S.CANCELLING, S.FAILED}),
+        S.IN_REVIEW: frozenset(
+            {
+                S.SCREENED,
+                S.VERIFIED,
+                S.HELD,
+                S.ROUTED,
+                S.DELIVERED,
+                S.CREDITED,
+                S.DECLINED,
+                S.CANCELLING,
+                S.FAILED,
+            }
+        ),
         S.CANCELLING: frozenset({S.CANCELLED, S.DECLINED, S.FAILED, S.IN_REVIEW}),
         S.CLOSED: frozenset[State](),
         S.DECLINED: frozenset[State](),
