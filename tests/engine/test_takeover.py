@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from airback.domain.effects import Kind
+from airback.domain.effects import Kind, Outcome, Result
 from airback.engine import writer as writer_module
 from airback.engine.persist import Fenced
 from tests.engine.street import BOOK, Street
@@ -119,10 +119,11 @@ async def test_an_effect_that_was_not_sent_in_time_is_never_sent(street: Street)
         on_answer=answers.append,
     )
     street.carriers["cmcc"].plan[Kind.REDEEM].append("vanish")
+    street.carriers["cmcc"].asked = lambda ref: Outcome(Result.PROCESSING)  # type: ignore[method-assign]
     (order,) = await street.sell(street.ask_card(street.card("cmcc", 10_000)))
 
     async def journalled() -> bool:
-        return bool(await street.pool.fetchval("SELECT count(*) FROM effects"))
+        return bool(await street.pool.fetchval("SELECT count(*) FROM effect_results"))
 
     await street.run(journalled)
     from airback.engine import gather

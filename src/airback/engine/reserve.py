@@ -27,6 +27,7 @@ def reserve(batch: Batch, order: Order, *, face_fen: int) -> bool:
         least_ppm=least_ppm,
         seller_number=order.number,
         not_before=batch.now + batch.policy.demand_margin,
+        refused=frozenset(f.demand_id for f in order.fills if f.state is FillState.FAILED and f.demand_id),
         room_fen=lambda outlet: batch.balances.room_fen(deposit(outlet)),
     )
     for match in matches:

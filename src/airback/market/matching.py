@@ -61,11 +61,13 @@ class DemandBook:
         seller_number: str | None,
         not_before: datetime,
         room_fen: Callable[[str], int],
+        refused: frozenset[int] = frozenset(),
     ) -> list[Match]:
         """Matches that together take all of `face_fen`, or none.
 
         `least_ppm`: the price below which the platform would lose. `not_before`: deadlines must lie after it.
-        `room_fen(outlet)`: the money that outlet may still earmark. Nothing is reserved here; see `reserve`.
+        `room_fen(outlet)`: the money that outlet may still earmark. `refused`: demands whose number has already refused
+        this order's airtime. Nothing is reserved here; see `reserve`.
         """
         matches: list[Match] = []
         missing = face_fen
@@ -73,7 +75,12 @@ class DemandBook:
         for demand in self.by_carrier.get(carrier, ()):
             if demand.price_ppm < least_ppm:
                 break
-            if demand.open_fen <= 0 or demand.deadline_at <= not_before or demand.number == seller_number:
+            if (
+                demand.id in refused
+                or demand.open_fen <= 0
+                or demand.deadline_at <= not_before
+                or demand.number == seller_number
+            ):
                 continue
             if whole and demand.open_fen < face_fen:
                 continue
