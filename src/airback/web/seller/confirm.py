@@ -58,7 +58,9 @@ async def sell(request: Request[Any, Any, Any], draft_id: FromPath[str]) -> Resp
     """Agree and sell. The same tap twice gives the same order."""
     visit = open_visit(request)
     form = await visit.form()
-    draft = _draft(visit, draft_id)
+    draft = read_draft(visit.request.cookies, draft_id=draft_id, keys=visit.platform.keys, now=visit.now)
+    if draft is None:
+        return await _sold_before(visit, form.get("quote", ""))
     errors: Errors = {}
     try:
         quote = prices.unpack(form.get("quote", ""), platform=visit.platform, now=visit.now)
@@ -83,6 +85,17 @@ async def sell(request: Request[Any, Any, Any], draft_id: FromPath[str]) -> Resp
         answer = Accepted(sold, replayed=True)
     visit.session = visit.session.with_order(answer.order_id)
     return visit.go(f"/orders/{ids.public('ord', answer.order_id)}", cookies=(drop_cookie(draft),))
+
+
+async def _sold_before(visit: Visit, packed: str) -> Response[None]:
+    """A late second tap: the draft is gone because its quote was sold. The order's page guards itself."""
+    try:
+        sold = await _already_sold(visit, prices.unpack(packed, platform=visit.platform, now=visit.now))
+    except Refused:
+        sold = None
+    if sold is None:
+        raise DraftGone
+    return visit.go(f"/orders/{ids.public('ord', sold)}")
 
 
 def _draft(visit: Visit, draft_id: str) -> Draft:
