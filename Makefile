@@ -18,7 +18,7 @@ endif
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format bench docs lock clean
+.PHONY: help setup demo test browser check format bench docs lock clean
 
 help: ## list these targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,7 +31,12 @@ demo: setup ## watch airtime become money (DEMO_ARGS="--once" ends by itself; --
 
 test: setup ## every check and every test (TEST_ARGS="tests/ledger -k holds" goes to pytest)
 	@sh tools/test_machine.sh
-	@sh tools/checks.sh --then $(BIN)/python -m pytest -n 2 $(TEST_ARGS)
+	@sh tools/checks.sh --then $(BIN)/python -m pytest -n 2 --ignore=tests/browser $(TEST_ARGS)
+	@echo 'NOT RUN: the tests in a real browser (tests/browser). They are being brought up; run: make browser' >&2
+
+browser: setup ## the tests in a real browser, with screenshots in tests/screenshots (not yet part of `make test`)
+	@sh tools/test_machine.sh
+	@$(BIN)/python -m pytest tests/browser $(TEST_ARGS)
 
 check: setup ## the quick checks before a commit: style, types, layers, house rules
 	@sh tools/checks.sh --then $(BIN)/python -m pytest -q tests/house
