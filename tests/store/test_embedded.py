@@ -19,7 +19,7 @@ import pytest
 from airback.store.embedded import EmbeddedDatabaseProblem, Progress, ensure_running
 from airback.store.embedded import programs as postgresql
 from airback.store.embedded.layout import Layout
-from tests.store.user_process import UserProcess, eventually, processes, supervisors
+from tests.store.user_process import UserProcess, eventually, is_alive, processes, supervisors
 
 IS_ROOT = os.geteuid() == 0
 
@@ -307,7 +307,7 @@ def kill_everything(data: Path) -> None:
 
 
 def test_a_power_cut_is_survived(data: Path, users: Callable[..., UserProcess]) -> None:
-    user = users(data)
+    user = users(data, durable=True)
     url = user.answer()["url"]
     query(url, "CREATE TABLE written AS SELECT generate_series(1, 1000) AS n")
     user.kill()
@@ -393,7 +393,7 @@ def test_a_directory_removed_while_in_use_ends_the_server(
     running = processes(Layout(data))
     while data.exists():  # the server is still making files
         shutil.rmtree(data, ignore_errors=True)
-    assert eventually(lambda: not any(Path(f"/proc/{process}").exists() for process in running), within_s=60)
+    assert eventually(lambda: not any(map(is_alive, running)))
 
 
 def test_a_server_that_cannot_start_is_named_with_its_log(data: Path) -> None:

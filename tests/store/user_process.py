@@ -22,9 +22,12 @@ _SUPERVISOR = b"airback.store.embedded.supervisor"
 class UserProcess:
     """A child that runs `ensure_running` on `data` and stays until closed or killed."""
 
-    def __init__(self, data: Path, *, programs: Path | None = None, uid: int | None = None) -> None:
+    def __init__(
+        self, data: Path, *, programs: Path | None = None, uid: int | None = None, durable: bool = False
+    ) -> None:
         python = sys.executable if uid is None else _interpreter_for(uid)
-        arguments = [python, "-P", __file__, str(data), *([str(programs)] if programs else [])]
+        arguments = [python, "-P", __file__, str(data), "durable" if durable else "relaxed"]
+        arguments += [str(programs)] if programs else []
         self._process = subprocess.Popen(
             arguments,
             env=os.environ | {"PYTHONPATH": os.pathsep.join([_SOURCES, *sys.path])},
@@ -81,6 +84,14 @@ def processes(layout: Layout) -> list[int]:
     return sorted({*locks.holders(layout.server_lock), *supervisors(layout)} - {os.getpid()})
 
 
+def is_alive(process: int) -> bool:
+    """Whether a process still does anything: in a container its last trace may never be collected."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text("ascii", "replace").rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
 def _command(process: int) -> bytes:
     try:
         return Path(f"/proc/{process}/cmdline").read_bytes()
@@ -111,8 +122,8 @@ def _main() -> None:
     try:
         database = ensure_running(
             sys.argv[1],
-            programs=Path(sys.argv[2]) if len(sys.argv) > 2 else None,
-            durable=False,
+            durable=sys.argv[2] == "durable",
+            programs=Path(sys.argv[3]) if len(sys.argv) > 3 else None,
             progress=listen,
         )
     except EmbeddedDatabaseProblem as problem:

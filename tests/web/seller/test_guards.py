@@ -323,7 +323,7 @@ async def test_a_refused_card_says_why_and_the_code_is_nowhere(stage: Stage, bro
     order = browser.path
     await stage.street.settle()
     await browser.open(order)
-    assert "没有成交" in browser.text and "已被使用" in browser.text
+    assert "订单未能完成" in browser.text and "已被使用" in browser.text
     assert card[1] not in browser.page.text
 
 

@@ -263,11 +263,13 @@ class Supervisor:
         )
 
     def _stop(self) -> None:
-        """A fast shutdown, and a harsher one when it takes too long."""
+        """A fast shutdown, and a harsher one when it takes too long or there is nothing left to write to."""
         if self._server is None:
             return
         self._report("stopping")
-        steps = ((signal.SIGINT, STOP_LIMIT_S), (signal.SIGQUIT, 10.0), (signal.SIGKILL, 10.0))
+        steps = [(signal.SIGINT, STOP_LIMIT_S), (signal.SIGQUIT, 10.0), (signal.SIGKILL, 10.0)]
+        if not self._layout.cluster.exists():
+            del steps[0]
         for order, limit_s in steps:
             if self._server.poll() is not None:
                 break
