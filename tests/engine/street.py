@@ -18,7 +18,7 @@ from airback.engine.inbox import append_decision
 from airback.engine.policy import Policy
 from airback.engine.senders import FarSides
 from airback.engine.submit import AGREEMENT, Accepted, OrderAsk, submit
-from airback.engine.writer import Pace, Writer
+from airback.engine.tenure import Pace, Tenure
 from airback.orders.proofs import make_proof
 from airback.pricing.cards import parse_card
 from airback.pricing.default_card import DEFAULT_CARD
@@ -48,8 +48,8 @@ class Street:
     )
     _cards: int = 0
 
-    def writer(self, worker: str = "w1") -> Writer:
-        return Writer(
+    def writer(self, worker: str = "w1") -> Tenure:
+        return Tenure(
             url=self.url,
             book=BOOK,
             worker=worker,
@@ -243,7 +243,7 @@ class Street:
         }
         await append_decision(self.pool, book=BOOK, body=body, at=datetime.now(UTC))
 
-    async def run(self, until: Any, *, writer: Writer | None = None, timeout_s: float = 60) -> None:
+    async def run(self, until: Any, *, writer: Tenure | None = None, timeout_s: float = 60) -> None:
         """Run a writer until the coroutine function `until` answers true."""
         stop = asyncio.Event()
         writer = writer or self.writer()

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-from airback.sandbox.server import access_token, serve
+from airback.sandbox.server import serve
+from airback.sandbox.tokens import access_token
 
 
 class Clock:

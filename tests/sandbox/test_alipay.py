@@ -17,8 +17,7 @@ import pytest_asyncio
 from airback.adapters.rail.alipay import AlipayRail
 from airback.adapters.rail.alipay_keys import ensure_merchant_keys
 from airback.domain.effects import Result
-from airback.sandbox.alipay import APP_ID
-from airback.sandbox.alipay_keys import ensure_alipay_keys, joined, signature
+from airback.sandbox.alipay_keys import APP_ID, ensure_alipay_keys, joined, signature
 from tests.adapters.rail.rail_conformance import pay_request
 from tests.adapters.rail.sandbox_alipay import AlipayStage, alipay_stage
 

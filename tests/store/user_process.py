@@ -87,7 +87,9 @@ def processes(layout: Layout) -> list[int]:
 def is_alive(process: int) -> bool:
     """Whether a process still does anything: in a container its last trace may never be collected."""
     try:
-        return Path(f"/proc/{process}/stat").read_text("ascii", "replace").rpartition(")")[2].split()[0] != "Z"
+        return (
+            Path(f"/proc/{process}/stat").read_text("ascii", "replace").rpartition(")")[2].split()[0] != "Z"
+        )
     except OSError:
         return False
 

@@ -21,9 +21,8 @@ from airback.domain.assets import CARRIERS
 from airback.domain.ports.rail import Rail
 from airback.engine.policy import Policy
 from airback.engine.senders import FarSides
-from airback.sandbox.alipay import APP_ID
-from airback.sandbox.alipay_keys import ensure_alipay_keys
-from airback.sandbox.server import access_token
+from airback.sandbox.alipay_keys import APP_ID, ensure_alipay_keys
+from airback.sandbox.tokens import access_token
 
 #: The operator's own line at each sandbox carrier: what no outlet takes any more goes there.
 HOUSE_NUMBERS: Final = {

@@ -1,5 +1,6 @@
 """One operator's platform in one process: database, keys, far sides and price list, opened together, closed together."""
 
+import asyncio
 import contextlib
 import os
 import time
@@ -134,3 +135,12 @@ async def _close(pool: asyncpg.Pool) -> None:
         await pool.close()
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
         pool.terminate()
+
+
+async def wait_for_sandbox(settings: Settings, *, patience_s: float = 20) -> None:
+    """Wait a little for a sandbox that is being started beside us. Raises SandboxAway."""
+    for _ in range(max(1, int(patience_s * 10))):
+        if presence.find(settings.run_dir, "sandbox"):
+            return
+        await asyncio.sleep(0.1)
+    raise SandboxAway

@@ -13,7 +13,7 @@ from litestar.exceptions import HTTPException
 from airback.api.problems import on_http as api_on_http
 from airback.api.routes import ROUTERS, under_v1
 from airback.app import presence
-from airback.app.platform import Platform, SandboxAway, database, open_platform
+from airback.app.platform import Platform, database, open_platform, wait_for_sandbox
 from airback.app.settings import DEFAULT_PORT, Settings
 from airback.web.console.routes import CONSOLE_ROUTERS
 from airback.web.routes import SELLER_ROUTERS
@@ -84,15 +84,6 @@ async def _run(server: uvicorn.Server, listening: socket.socket) -> None:
     if not server.should_exit:
         await server.main_loop()
     await server.shutdown(sockets=[listening])
-
-
-async def wait_for_sandbox(settings: Settings, *, patience_s: float = 20) -> None:
-    """Wait a little for a sandbox that is being started beside us. Raises SandboxAway."""
-    for _ in range(max(1, int(patience_s * 10))):
-        if presence.find(settings.run_dir, "sandbox"):
-            return
-        await asyncio.sleep(0.1)
-    raise SandboxAway
 
 
 def _listen(host: str, port: int | None) -> socket.socket:

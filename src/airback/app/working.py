@@ -10,10 +10,9 @@ import asyncpg
 import structlog
 
 from airback.app import presence
-from airback.app.platform import Platform, database, open_platform
-from airback.app.serving import wait_for_sandbox
+from airback.app.platform import Platform, database, open_platform, wait_for_sandbox
 from airback.app.settings import Settings
-from airback.engine.writer import Pace, Writer
+from airback.engine.tenure import Pace, Tenure
 from airback.store import books
 
 LOG = structlog.get_logger(__name__)
@@ -64,8 +63,8 @@ async def _hold_books(platform: Platform, *, worker: str, stop: asyncio.Event, p
         await asyncio.gather(*held.values(), return_exceptions=True)
 
 
-def _writer(platform: Platform, book: int, worker: str, pace: Pace) -> Writer:
-    return Writer(
+def _writer(platform: Platform, book: int, worker: str, pace: Pace) -> Tenure:
+    return Tenure(
         url=platform.url,
         book=book,
         worker=worker,

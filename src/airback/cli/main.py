@@ -1,7 +1,11 @@
-"""`airback`: every verb of the platform at a terminal. Arguments are read here; the work is done in `app`."""
+"""`airback`: every verb of the platform at a terminal. Arguments are read here; the work is done in `app`.
+
+A command's module is imported when it is called for: a worker need not load the pages.
+"""
 
 import argparse
 import asyncio
+import importlib
 import logging
 import os
 import sys
@@ -10,7 +14,6 @@ from collections.abc import Sequence
 import structlog
 
 from airback import __version__
-from airback.cli import commands
 from airback.cli.show import say
 
 
@@ -19,14 +22,40 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = build_parser()
     arguments = parser.parse_args(argv)
     _logs()
+    command = importlib.import_module(f"airback.cli.commands.{arguments.module}")
     try:
-        status = int(asyncio.run(arguments.run(arguments)))
+        status = int(asyncio.run(command.run(arguments)))
     except KeyboardInterrupt:
         status = 130
-    except commands.EXPECTED as error:
+    except Exception as error:
+        if not isinstance(error, _expected()):
+            raise
         say(f"airback {arguments.command}: {error}")
         status = 1
     sys.exit(status)
+
+
+def _expected() -> tuple[type[Exception], ...]:
+    """Errors that are told as a sentence, not as a traceback."""
+    import asyncpg
+
+    from airback.app.api_client import ApiUnreachable
+    from airback.app.platform import SandboxAway
+    from airback.app.presence import AlreadyRunning
+    from airback.app.processes import ProcessFailed
+    from airback.domain.refusals import Refused
+    from airback.store.problems import DatabaseProblem
+
+    return (
+        AlreadyRunning,
+        ApiUnreachable,
+        DatabaseProblem,
+        ProcessFailed,
+        Refused,
+        SandboxAway,
+        OSError,
+        asyncpg.PostgresError,
+    )
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -52,24 +81,24 @@ def build_parser() -> argparse.ArgumentParser:
         "--seed", type=int, default=None, metavar="N", help="draws who sells what and what is wrong"
     )
     demo.add_argument("--fault", choices=["kill"], help="kill the worker at least three times on the way")
-    demo.set_defaults(run=commands.demo)
+    demo.set_defaults(module="demo")
 
     serve = verbs.add_parser("serve", parents=[shared], help="API and pages")
     serve.add_argument("--host", default="127.0.0.1")
     serve.add_argument(
         "--port", type=int, default=None, help="default 8420, or a free one when that is taken"
     )
-    serve.set_defaults(run=commands.serve)
+    serve.set_defaults(module="serve")
 
     work = verbs.add_parser("work", parents=[shared], help="write books and send their effects")
-    work.set_defaults(run=commands.work)
+    work.set_defaults(module="work")
 
     sandbox = verbs.add_parser("sandbox", parents=[shared], help="far sides to practise with")
     sandbox.add_argument(
         "--listen", default="127.0.0.1:0", metavar="HOST:PORT", help="port 0 takes a free one"
     )
     sandbox.add_argument("--no-auth", action="store_true", help="accept every caller")
-    sandbox.set_defaults(run=commands.sandbox)
+    sandbox.set_defaults(module="sandbox")
     desks = sandbox.add_subparsers(dest="desk", metavar="DESK")
     issue = desks.add_parser(
         "issue-cards", parents=[shared, machine], help="cards that the sandbox's carriers will honour"
@@ -85,7 +114,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="share that is used, expired or unknown: 0.02 or 2%%",
     )
     issue.add_argument("--seed", type=int, default=None, metavar="N")
-    issue.set_defaults(run=commands.issue_cards)
+    issue.set_defaults(module="issue_cards")
 
     sell = verbs.add_parser("sell", parents=[shared, machine], help="sell a file of recharge cards")
     sell.add_argument(
@@ -97,35 +126,35 @@ def build_parser() -> argparse.ArgumentParser:
     sell.add_argument("--api", metavar="URL", help="an API that runs elsewhere (its key in AIRBACK_API_KEY)")
     sell.add_argument("--payee-account", default=None, metavar="ACCOUNT", help="Alipay account to be paid")
     sell.add_argument("--payee-name", default=None, metavar="NAME", help="name of that account's holder")
-    sell.set_defaults(run=commands.sell)
+    sell.set_defaults(module="sell")
 
     order = verbs.add_parser(
         "order", parents=[shared, machine], help="one order: figures and everything that happened to it"
     )
     order.add_argument("id", metavar="ID")
-    order.set_defaults(run=commands.order)
+    order.set_defaults(module="order")
 
     check = verbs.add_parser(
         "verify", parents=[shared, machine], help="check what must always hold on the live database"
     )
-    check.set_defaults(run=commands.verify)
+    check.set_defaults(module="verify")
 
     migrate = verbs.add_parser(
         "migrate", parents=[shared, machine], help="bring the database's schema up to date"
     )
-    migrate.set_defaults(run=commands.migrate)
+    migrate.set_defaults(module="migrate")
 
     staff = verbs.add_parser("staff", parents=[shared], help="create a member of staff for the console")
     staff.add_argument("name")
     staff.add_argument("--role", action="append", required=True, dest="roles", metavar="ROLE")
-    staff.set_defaults(run=commands.staff)
+    staff.set_defaults(module="staff")
 
     client = verbs.add_parser("client", parents=[shared, machine], help="create an API client and its key")
     client.add_argument("name")
     client.add_argument("--kind", choices=["seller", "company", "outlet"], required=True)
     client.add_argument("--outlet", metavar="NAME", help="the outlet whose demands it places")
     client.add_argument("--scope", action="append", required=True, dest="scopes", metavar="SCOPE")
-    client.set_defaults(run=commands.client)
+    client.set_defaults(module="client")
     return parser
 
 

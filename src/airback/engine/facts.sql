@@ -4,7 +4,7 @@
 -- Open work of people that is due, oldest first.
 SELECT order_id, seller FROM work
 WHERE book = $1 AND lane = 0 AND due_at <= $2
-ORDER BY due_at LIMIT $3
+ORDER BY due_at, order_id LIMIT $3
 
 -- name: due_files
 -- Open work of files that is due: a share of each seller's, sellers in turn from $3 on.
@@ -21,8 +21,8 @@ SELECT due.order_id, sellers.seller
 FROM sellers CROSS JOIN LATERAL (
     SELECT w.order_id, w.due_at FROM work w
     WHERE w.book = $1 AND w.lane = 1 AND w.seller = sellers.seller AND w.due_at <= $2
-    ORDER BY w.due_at LIMIT $5) due
-ORDER BY sellers.n, due.due_at
+    ORDER BY w.due_at, w.order_id LIMIT $5) due
+ORDER BY sellers.n, due.due_at, due.order_id
 
 -- name: letters
 -- The oldest inbox rows.
@@ -33,7 +33,7 @@ SELECT id, kind, order_id, ref, body, at FROM inbox WHERE book = $1 ORDER BY id 
 SELECT id, client, seller, lane, product, carrier, number, card_number, card_code, face_fen, net_fen, quote, first_quote, rail,
        payee, notify_number, language, agreement, state, resume, code, hold_kind, hold_ref, hold_far_ref, held_fen,
        delivered_fen, credited_fen, paid_fen, attempts, cancel, submitted_at, delivered_at, final_at, closed_at
-FROM orders WHERE book = $1 AND id = ANY($2::bigint[])
+FROM orders WHERE book = $1 AND id = ANY($2::bigint[]) ORDER BY id
 
 -- name: orders_of_payouts
 -- Every order that some payout pays.
@@ -100,3 +100,4 @@ FROM open_effects o
 JOIN effects e ON e.book = o.book AND e.id = o.effect_id
 LEFT JOIN orders ord ON ord.book = e.book AND ord.id = e.order_id
 WHERE o.book = $1
+ORDER BY e.id

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import msgspec
 import structlog
@@ -67,6 +67,26 @@ class FarSides:
     messenger: Messenger
 
 
+OnAnswer = Callable[[Answer], None]
+
+
+class Sending(Protocol):
+    """What a writer needs of its senders."""
+
+    def send(self, effect: OpenEffect, request: Any) -> None:
+        """Queue an effect that has just been committed."""
+
+    def ask(self, effect: OpenEffect) -> None:
+        """Queue a question about an effect."""
+
+    @property
+    def in_flight(self) -> int:
+        """Jobs that are queued or under way."""
+
+    async def close(self) -> None:
+        """Stop. What has not been sent is dropped; requests under way are given up."""
+
+
 @dataclass(slots=True)
 class _Job:
     effect: OpenEffect
@@ -84,7 +104,7 @@ class Senders:
         policy: Policy,
         clock: Callable[[], datetime],
         may_send: Callable[[], bool],
-        on_answer: Callable[[Answer], None],
+        on_answer: OnAnswer,
     ) -> None:
         self._far_sides = far_sides
         self._policy = policy

@@ -1,19 +1,15 @@
-"""The writer of one book: gather, decide, persist, perform, over and over, while it holds the book.
+"""The writer of one book: gather, decide, persist, perform.
 
-It keeps in memory only what its epoch makes true: the open effects and the next sequence number. Any failure
-discards that memory, begins a new epoch (which settles a commit of unknown fate) and reads the book again.
+It keeps in memory only what its epoch makes true: the open effects and the next sequence number. `begin` forgets all
+of it and reads the book again.
 """
 
-import asyncio
 import contextlib
-import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-import asyncpg
 import structlog
 
 from airback.domain.effects import FINAL as FINAL_RESULTS
@@ -23,64 +19,55 @@ from airback.engine import gather
 from airback.engine.advance import advance
 from airback.engine.batch import Batch
 from airback.engine.persist import SQL as PERSIST
-from airback.engine.persist import Fenced, persist
+from airback.engine.persist import persist
 from airback.engine.policy import Policy
 from airback.engine.records import Answer, Letter, OpenEffect
-from airback.engine.senders import FarSides, Senders, read_request
+from airback.engine.senders import OnAnswer, Sending, read_request
 from airback.pricing.cards import RateCard, card_in_force, parse_card
 from airback.store import books
-from airback.store.pool import prepare_connection, session_settings
 
 LOG: Final = structlog.get_logger(__name__)
 
 #: Plans for arrays of unknown length must stay index look-ups (a merge join over a whole table is the trap).
-_PLANNER: Final = {
+PLANNER: Final = {
     "enable_mergejoin": "off",
     "enable_hashjoin": "off",
     "plan_cache_mode": "force_generic_plan",
 }
 
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """How a writer spends its time. `lease`: a book whose writer was not seen for so long may be taken."""
-
-    batch: int = 500
-    in_flight: int = 2000
-    idle_s: float = 0.03
-    lease: timedelta = timedelta(seconds=3)
-    beat_s: float = 0.7
-    refresh_s: float = 2.0
+#: How often price lists, licences and expired demands are looked at.
+REFRESH_S: Final = 2.0
 
 
 class Writer:
-    """Writes one book as long as it may."""
+    """Writes one book, a batch a step. Whoever drives it holds the book and gives it a connection."""
 
     def __init__(
         self,
         *,
-        url: str,
         book: int,
-        worker: str,
-        far_sides: FarSides,
         policy: Policy,
         keys: KeyProvider,
         clock: Callable[[], datetime],
+        monotonic: Callable[[], float],
         entropy: Callable[[int], bytes],
-        pace: Pace | None = None,
+        open_senders: Callable[[OnAnswer], Sending],
+        wake: Callable[[], None],
+        batch: int,
+        in_flight: int,
     ) -> None:
-        self._url = url
         self._book = book
-        self._worker = worker
-        self._far_sides = far_sides
         self._policy = policy
         self._keys = keys
         self._clock = clock
+        self._monotonic = monotonic
         self._entropy = entropy
-        self._pace = pace or Pace()
-        self._limit = self._pace.batch
+        self._open_senders = open_senders
+        self._wake = wake
+        self._most = batch
+        self._most_in_flight = in_flight
+        self._limit = batch
         self._answers: deque[Answer] = deque()
-        self._wake = asyncio.Event()
         self._open: dict[int, OpenEffect] = {}
         self._epoch = 0
         self._seq = 1
@@ -89,60 +76,10 @@ class Writer:
         self._rate_cards: dict[int, RateCard] = {}
         self._licensed: frozenset[str] = frozenset()
         self._after_seller = 0
-        self._seen_at = 0.0
         self._refresh_at = 0.0
-        self._lost = False
-        self._senders: Senders | None = None
+        self._senders: Sending | None = None
 
-    async def run(self, stop: asyncio.Event) -> None:
-        """Take the book, write it until `stop`, sign off. Returns at once when another worker holds it."""
-        conn = await self._connect()
-        beat = None
-        try:
-            epoch = await books.take(
-                conn, book=self._book, worker=self._worker, now=self._clock(), lease=self._pace.lease
-            )
-            if epoch is None:
-                return
-            self._seen_at = time.monotonic()
-            LOG.info("book_taken", book=self._book, epoch=epoch)
-            beat = asyncio.create_task(self._beat(stop))
-            await self._begin(conn, epoch)
-            while not stop.is_set() and not self._lost:
-                try:
-                    if not await self._pass(conn):
-                        await self._idle()
-                except Fenced:
-                    return
-                except Exception as error:
-                    LOG.error("batch_failed", book=self._book, error=f"{type(error).__name__}: {error}"[:300])
-                    conn = await self._again(conn, stop)
-        finally:
-            if beat is not None:
-                beat.cancel()
-                await asyncio.gather(beat, return_exceptions=True)
-            if self._senders is not None:
-                await self._senders.close()
-            with contextlib.suppress(Exception):
-                if not self._lost:
-                    await books.sign_off(conn, book=self._book, worker=self._worker)
-            with contextlib.suppress(Exception):
-                await conn.close(timeout=2)
-
-    # -- holding the book
-
-    async def _connect(self) -> asyncpg.Connection:
-        settings = session_settings(
-            statement_timeout_s=30,
-            lock_timeout_s=10,
-            idle_in_transaction_timeout_s=60,
-            application_name="airback writer",
-        )
-        conn = await asyncpg.connect(self._url, timeout=10, server_settings=settings | _PLANNER)
-        await prepare_connection(conn)
-        return conn
-
-    async def _begin(self, conn: Any, epoch: int) -> None:
+    async def begin(self, conn: Any, epoch: int) -> None:
         """Start an epoch from nothing but the database."""
         if self._senders is not None:
             await self._senders.close()
@@ -151,13 +88,7 @@ class Writer:
         self._seq = await books.next_seq(conn, book=self._book)
         self._routing, self._sending = await books.switches(conn, book=self._book)
         await self._refresh(conn)
-        self._senders = Senders(
-            far_sides=self._far_sides,
-            policy=self._policy,
-            clock=self._clock,
-            may_send=self._may_send,
-            on_answer=self._answered,
-        )
+        self._senders = self._open_senders(self._answered)
         self._open = {e.id: e for e in await gather.open_effects(conn, book=self._book, epoch=epoch)}
         for effect in self._open.values():
             if effect.kind in (Kind.INSPECT, Kind.NOTIFY):
@@ -167,63 +98,34 @@ class Writer:
             else:
                 effect.ask_at = self._clock()
 
-    async def _again(self, conn: Any, stop: asyncio.Event) -> asyncpg.Connection:
-        """After a failure: a fresh connection, a new epoch, the book read again. Tries until it can or has lost the book."""
-        self._limit = 1 if self._limit > 1 else self._limit
-        with contextlib.suppress(Exception):
-            await conn.close(timeout=2)
-        while not stop.is_set():
-            try:
-                conn = await self._connect()
-                epoch = await books.retake(conn, book=self._book, worker=self._worker)
-                if epoch is None:
-                    self._lost = True
-                else:
-                    await self._begin(conn, epoch)
-                return conn
-            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-                LOG.warning("database_away", error=type(error).__name__)
-                await asyncio.sleep(0.3)
-        return conn
+    def failed(self) -> None:
+        """A step failed: take a small bite next, so that one bad order is found and set aside."""
+        self._limit = 1
 
-    async def _beat(self, stop: asyncio.Event) -> None:
-        """Say now and then that this worker lives; a book that was lost is noticed here as well."""
-        conn: asyncpg.Connection | None = None
-        try:
-            while not stop.is_set() and not self._lost:
-                began = time.monotonic()
-                try:
-                    conn = conn or await self._connect()
-                    if await books.seen(conn, book=self._book, worker=self._worker, now=self._clock()):
-                        self._seen_at = began
-                    else:
-                        self._lost = True
-                        self._wake.set()
-                except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
-                    if conn is not None:
-                        conn.terminate()
-                    conn = None
-                await asyncio.sleep(self._pace.beat_s)
-        finally:
-            if conn is not None:
-                conn.terminate()
+    async def close(self) -> None:
+        """Stop sending."""
+        if self._senders is not None:
+            await self._senders.close()
 
-    def _may_send(self) -> bool:
-        """Whether this writer can be sure that nobody has taken the book from it."""
-        return not self._lost and time.monotonic() - self._seen_at < self._pace.lease.total_seconds()
+    @property
+    def next_question_at(self) -> datetime | None:
+        """When the next open effect is to be asked about; None when there is none."""
+        return min(
+            (e.ask_at for e in self._open.values() if e.ask_at is not None and not e.asking), default=None
+        )
 
     # -- one pass
 
-    async def _pass(self, conn: Any) -> bool:
+    async def step(self, conn: Any) -> bool:
         """One batch. False when there was nothing to do."""
         now = self._clock()
-        if time.monotonic() >= self._refresh_at:
+        if self._monotonic() >= self._refresh_at:
             await self._refresh(conn)
         self._ask_due(now)
         answers = [self._answers.popleft() for _ in range(min(len(self._answers), self._limit))]
         letters = await gather.letters(conn, book=self._book, limit=self._limit)
         due: list[int] = []
-        if self._senders is not None and self._senders.in_flight < self._pace.in_flight:
+        if self._senders is not None and self._senders.in_flight < self._most_in_flight:
             due, self._after_seller = await gather.due_orders(
                 conn, book=self._book, now=now, limit=self._limit, after_seller=self._after_seller
             )
@@ -241,8 +143,8 @@ class Writer:
             raise
         await persist(conn, batch)
         self._commit(batch)
-        if self._limit < self._pace.batch:
-            self._limit = min(self._pace.batch, self._limit * 2)
+        if self._limit < self._most:
+            self._limit = min(self._most, self._limit * 2)
         return True
 
     def _new_batch(self, now: datetime) -> Batch:
@@ -324,7 +226,7 @@ class Writer:
             r["capability"] for r in await conn.fetch(books.SQL.licensed, self._book, now)
         )
         await conn.execute(PERSIST.expire_demands, self._book, now)
-        self._refresh_at = time.monotonic() + self._pace.refresh_s
+        self._refresh_at = self._monotonic() + REFRESH_S
 
     def _ask_due(self, now: datetime) -> None:
         if self._senders is None or not self._sending:
@@ -351,12 +253,7 @@ class Writer:
 
     def _answered(self, answer: Answer) -> None:
         self._answers.append(answer)
-        self._wake.set()
-
-    async def _idle(self) -> None:
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._wake.wait(), self._pace.idle_s)
-        self._wake.clear()
+        self._wake()
 
     async def _park(self, conn: Any, order_id: int, now: datetime) -> None:
         LOG.error("order_parked", book=self._book, order_id=order_id)

@@ -34,12 +34,9 @@ from pyreqwest.exceptions import PyreqwestError
 
 from airback.domain.money import PPM, MoneyError, parse_yuan, yuan
 from airback.sandbox.alipay_books import AlipayBooks, Transfer, Wish, milliseconds
-from airback.sandbox.alipay_keys import ensure_alipay_keys, joined, read_public_key, signature, stands
+from airback.sandbox.alipay_keys import APP_ID, ensure_alipay_keys, joined, read_public_key, signature, stands
 from airback.sandbox.faults import Fault
 from airback.sandbox.wire import Counts, Frame, Plug, Reply, Request, Route, Unreadable
-
-#: The one merchant application of the sandbox.
-APP_ID: Final = "2026000000000001"
 
 #: Where the merchant's public key is looked for when none was registered, below the data directory.
 MERCHANT_KEY_FILE: Final = Path("keys") / "alipay-merchant-public.pem"

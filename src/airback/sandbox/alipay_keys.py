@@ -26,6 +26,8 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
+#: The one merchant application of the sandbox.
+APP_ID: Final = "2026000000000001"
 PRIVATE_FILE: Final = "alipay-private.pem"
 PUBLIC_FILE: Final = "alipay-public.pem"
 

@@ -46,16 +46,6 @@ _CARRIER_ADDRESS: Final = re.compile(r"/carriers/(cmcc|ctcc|cucc|cbn)(/.*)", re.
 _DROP: Final = "airback.drop"
 
 
-def sandbox_folder(data_dir: Path) -> Path:
-    """Where the sandbox keeps its books."""
-    return data_dir / "sandbox"
-
-
-def access_token(data_dir: Path) -> str:
-    """The bearer token that carriers of this sandbox accept; made at first use, readable by its owner only."""
-    return tokens.Tokens(sandbox_folder(data_dir)).static
-
-
 def build(
     data_dir: Path,
     *,
@@ -64,7 +54,7 @@ def build(
     entropy: Callable[[int], bytes] = secrets.token_bytes,
 ) -> "Sandbox":
     """The sandbox as an ASGI application over the books below `data_dir`; `auth=False` accepts every caller."""
-    folder = sandbox_folder(data_dir)
+    folder = tokens.sandbox_folder(data_dir)
     frame = Frame(
         folder=folder, now=now, entropy=entropy, faults=Faults(), messages=MessageBook(folder), auth=auth
     )

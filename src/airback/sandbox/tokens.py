@@ -20,6 +20,11 @@ from airback.domain.numbers import parse_mobile
 from airback.sandbox.wire import Caller, Plug, Reply, Request, Route, Unreadable
 
 
+def sandbox_folder(data_dir: Path) -> Path:
+    """Where the sandbox keeps its books."""
+    return data_dir / "sandbox"
+
+
 class Tokens:
     """The tokens accepted below one data directory."""
 
@@ -59,6 +64,11 @@ class Tokens:
     def _mark(self, body: str) -> str:
         mark = hmac.new(self._key, body.encode(), hashlib.sha256).digest()
         return base64.urlsafe_b64encode(mark).decode().rstrip("=")
+
+
+def access_token(data_dir: Path) -> str:
+    """The bearer token that carriers of this sandbox accept; made at first use, readable by its owner only."""
+    return Tokens(sandbox_folder(data_dir)).static
 
 
 def plug(tokens: Tokens, *, now: Callable[[], datetime]) -> Plug:

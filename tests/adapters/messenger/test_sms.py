@@ -12,7 +12,7 @@ from tests.adapters.rail.sandbox_alipay import sandbox, with_keys
 from airback.adapters.http.client import HttpFarSide
 from airback.adapters.messenger.sms import SmsMessenger
 from airback.domain.effects import Result
-from airback.sandbox.server import access_token
+from airback.sandbox.tokens import access_token
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -15,8 +15,7 @@ from urllib.parse import parse_qsl, urlencode
 from airback.adapters.http.client import HttpFarSide
 from airback.adapters.rail.alipay import ALIPAY, AlipayRail
 from airback.adapters.rail.alipay_keys import ensure_merchant_keys, load_public_key
-from airback.sandbox.alipay import APP_ID
-from airback.sandbox.alipay_keys import ensure_alipay_keys
+from airback.sandbox.alipay_keys import APP_ID, ensure_alipay_keys
 from airback.sandbox.server import serve
 
 

@@ -153,8 +153,8 @@ CREATE TABLE work (
     due_at      timestamptz NOT NULL,
     PRIMARY KEY (book, order_id)
 ) WITH (fillfactor = 60);
-CREATE INDEX work_due ON work (book, lane, due_at);
-CREATE INDEX work_fair ON work (book, lane, seller, due_at);
+CREATE INDEX work_due ON work (book, lane, due_at, order_id);
+CREATE INDEX work_fair ON work (book, lane, seller, due_at, order_id);
 
 -- What others append for the writer to fold in: cancellations, callbacks, decisions, new payees,
 -- withdrawn demands (`ref` is then the demand's id).

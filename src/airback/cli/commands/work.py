@@ -1,0 +1,14 @@
+"""`airback work`: the writers of books and their senders."""
+
+import argparse
+
+from airback.app import processes
+from airback.app.settings import read
+from airback.app.working import work as work_books
+from airback.cli.show import say
+
+
+async def run(arguments: argparse.Namespace) -> int:
+    """`airback work`."""
+    await work_books(read(data=arguments.data), stop=processes.stop_event(), ready=lambda: say("working"))
+    return 0
