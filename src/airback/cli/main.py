@@ -139,6 +139,16 @@ def build_parser() -> argparse.ArgumentParser:
     )
     check.set_defaults(module="verify")
 
+    simulate = verbs.add_parser(
+        "simulate", parents=[machine], help="years of faults from one seed, on the real engine"
+    )
+    simulate.add_argument("--seed", type=int, default=None, metavar="N", help="default: drawn")
+    simulate.add_argument("--orders", type=_count, default=20_000, metavar="N", help="sales (default 20000)")
+    simulate.add_argument(
+        "--plant", metavar="NAME", help="plant a bug and find it; `list` prints the names there are"
+    )
+    simulate.set_defaults(module="simulate")
+
     migrate = verbs.add_parser(
         "migrate", parents=[shared, machine], help="bring the database's schema up to date"
     )

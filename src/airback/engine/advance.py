@@ -14,6 +14,7 @@ from airback.domain.effects import Kind, Outcome, Resend, Result
 from airback.engine.batch import Batch
 from airback.engine.cancel import cancel_asked, cancelling, release_answered
 from airback.engine.close import close
+from airback.engine.correct import after_the_end
 from airback.engine.credit import credit
 from airback.engine.decide import decided, payee_given
 from airback.engine.deliver import deliver, delivery_answered, route
@@ -95,7 +96,7 @@ def _fold_answer(batch: Batch, answer: Answer) -> list[int]:
     """Fold one far side's word; the orders it concerns."""
     effect, outcome = answer.effect, answer.outcome
     if effect.result in FINAL_RESULTS:
-        return []
+        return after_the_end(batch, effect, outcome, asked=answer.asked)
     if answer.asked and outcome.result is Result.FAILED and outcome.code == "not_found":
         capabilities = batch.policy.capabilities_of(effect.far_side)
         grace = timedelta(seconds=capabilities.not_found_final_after_s if capabilities else 0)

@@ -57,6 +57,20 @@ class ResultRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Correction:
+    """What came back after it was final for us. `bearer` bears `amount_fen`; `claim_fen` of it is claimed from the seller."""
+
+    id: int
+    order_id: int
+    effect_id: int
+    kind: str
+    bearer: str
+    amount_fen: int
+    claim_fen: int
+    opened_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Alarm:
     """Work for a person."""
 
@@ -111,6 +125,7 @@ class Batch:
     payouts: dict[int, Payout] = field(default_factory=dict)
     receipts: dict[int, dict[str, Any]] = field(default_factory=dict)
     alarms: list[Alarm] = field(default_factory=list)
+    corrections: list[Correction] = field(default_factory=list)
     claims_kept: list[int] = field(default_factory=list)
     claims_freed: list[int] = field(default_factory=list)
     letters: list[int] = field(default_factory=list)

@@ -101,3 +101,16 @@ JOIN effects e ON e.book = o.book AND e.id = o.effect_id
 LEFT JOIN orders ord ON ord.book = e.book AND ord.id = e.order_id
 WHERE o.book = $1
 ORDER BY e.id
+
+-- name: effects_by_ref
+-- Effects by reference, with where they stand.
+SELECT e.id, e.kind, e.far_side, e.order_id, e.fill_id, e.payout_id, e.ref, e.amount_fen, e.request, e.send_by, e.at,
+       coalesce(last.result, 'journalled') AS result, 0 AS asks, NULL::timestamptz AS ask_at,
+       coalesce((SELECT max(r.n) + 1 FROM effect_results r WHERE r.book = e.book AND r.effect_id = e.id), 0) AS n,
+       ord.hold_kind
+FROM effects e
+LEFT JOIN orders ord ON ord.book = e.book AND ord.id = e.order_id
+LEFT JOIN LATERAL (SELECT r.result FROM effect_results r
+                   WHERE r.book = e.book AND r.effect_id = e.id AND r.applied ORDER BY r.n DESC LIMIT 1) last ON true
+WHERE e.book = $1 AND e.ref = ANY($2::text[])
+ORDER BY e.id

@@ -149,31 +149,34 @@ async def _proofs(conn: Any, batch: Batch, order_ids: list[int]) -> None:
 
 async def open_effects(conn: Any, *, book: int, epoch: int) -> list[OpenEffect]:
     """Every effect without a final result, adopted into `epoch`. What a former epoch journalled is asked about, not sent."""
-    effects = []
-    for row in await conn.fetch(SQL.open_effects, book):
-        hold = row["hold_kind"] or "none"
-        effects.append(
-            OpenEffect(
-                id=row["id"],
-                kind=Kind(row["kind"]),
-                far_side=row["far_side"],
-                order_id=row["order_id"],
-                fill_id=row["fill_id"],
-                payout_id=row["payout_id"],
-                ref=row["ref"],
-                amount_fen=row["amount_fen"],
-                hold=HoldKind(hold),
-                sealed=row["request"],
-                send_by=row["send_by"],
-                sent_at=row["at"],
-                epoch=epoch,
-                result=Result(row["result"]),
-                n=row["n"],
-                asks=row["asks"],
-                ask_at=row["ask_at"],
-            )
-        )
-    return effects
+    return [_effect(row, epoch) for row in await conn.fetch(SQL.open_effects, book)]
+
+
+async def effects_by_ref(conn: Any, *, book: int, epoch: int, refs: Iterable[str]) -> list[OpenEffect]:
+    """Effects by their references, final or not, as the database has them."""
+    return [_effect(row, epoch) for row in await conn.fetch(SQL.effects_by_ref, book, sorted(refs))]
+
+
+def _effect(row: asyncpg.Record, epoch: int) -> OpenEffect:
+    return OpenEffect(
+        id=row["id"],
+        kind=Kind(row["kind"]),
+        far_side=row["far_side"],
+        order_id=row["order_id"],
+        fill_id=row["fill_id"],
+        payout_id=row["payout_id"],
+        ref=row["ref"],
+        amount_fen=row["amount_fen"],
+        hold=HoldKind(row["hold_kind"] or "none"),
+        sealed=row["request"],
+        send_by=row["send_by"],
+        sent_at=row["at"],
+        epoch=epoch,
+        result=Result(row["result"]),
+        n=row["n"],
+        asks=row["asks"],
+        ask_at=row["ask_at"],
+    )
 
 
 def _order(row: asyncpg.Record) -> Order:

@@ -215,6 +215,12 @@ async def _log(conn: Any, batch: Batch) -> None:
     if batch.receipts:
         documents = [msgspec.json.encode(document).decode() for document in batch.receipts.values()]
         await conn.execute(SQL.insert_receipts, batch.book, batch.now, list(batch.receipts), documents)
+    if batch.corrections:
+        correction_rows = [
+            (c.id, c.order_id, c.effect_id, c.kind, c.bearer, c.amount_fen, c.claim_fen)
+            for c in batch.corrections
+        ]
+        await conn.execute(SQL.insert_corrections, batch.book, batch.now, *_columns(correction_rows))
     if batch.alarms:
         alarm_rows = [
             (batch.new_id(), a.kind, a.subject, msgspec.json.encode(a.detail).decode(), a.due_at)

@@ -130,6 +130,10 @@ SELECT $1, v.* FROM unnest($2::bigint[], $3::text[], $4::bigint[], $5::timestamp
 INSERT INTO receipts (book, at, order_id, document)
 SELECT $1, $2, v.id, v.document::jsonb FROM unnest($3::bigint[], $4::text[]) AS v(id, document)
 
+-- name: insert_corrections
+INSERT INTO corrections (book, opened_at, id, order_id, effect_id, kind, bearer, amount_fen, claim_fen)
+SELECT $1, $2, v.* FROM unnest($3::bigint[], $4::bigint[], $5::bigint[], $6::text[], $7::text[], $8::bigint[], $9::bigint[]) AS v
+
 -- name: insert_alarms
 INSERT INTO alarms (book, opened_at, id, kind, subject, detail, due_at)
 SELECT $1, $2, v.id, v.kind, v.subject, v.detail::jsonb, v.due_at

@@ -7,6 +7,7 @@ of it and reads the book again.
 import contextlib
 from collections import deque
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -134,8 +135,9 @@ class Writer:
         alone = answers == [] and letters == [] and len(due) == 1
         batch = self._new_batch(now)
         try:
+            answers = await self._fresh(conn, answers)
             await self._gather(conn, batch, answers, letters, due)
-            self._call_back(letters, now)
+            await self._call_back(conn, letters, now)
             advance(batch, answers=answers, letters=letters, due=due)
         except Exception:
             if alone and self._limit == 1:
@@ -244,12 +246,32 @@ class Writer:
                 else:
                     self._senders.ask(effect)
 
-    def _call_back(self, letters: Iterable[Letter], now: datetime) -> None:
-        """A callback is a hint: the far side is asked at once."""
-        refs = {letter.ref for letter in letters if letter.kind == "callback"}
+    async def _call_back(self, conn: Any, letters: Iterable[Letter], now: datetime) -> None:
+        """A callback is a hint: the far side is asked at once, also about what had its final result."""
+        refs = {letter.ref for letter in letters if letter.kind == "callback" and letter.ref is not None}
+        if not refs:
+            return
         for effect in self._open.values():
             if effect.ref in refs:
                 effect.ask_at = now
+                refs.discard(effect.ref)
+        if refs and self._senders is not None and self._sending:
+            for effect in await gather.effects_by_ref(conn, book=self._book, epoch=self._epoch, refs=refs):
+                if effect.result in FINAL_RESULTS and effect.kind not in (Kind.INSPECT, Kind.NOTIFY):
+                    self._senders.ask(effect)
+
+    async def _fresh(self, conn: Any, answers: list[Answer]) -> list[Answer]:
+        """Answers about effects that had their final result are folded into what the database has of them."""
+        late = {
+            a.effect.ref
+            for a in answers
+            if a.effect.result in FINAL_RESULTS and a.outcome.result is not a.effect.result
+        }
+        if not late:
+            return answers
+        found = await gather.effects_by_ref(conn, book=self._book, epoch=self._epoch, refs=late)
+        by_ref = {effect.ref: effect for effect in found}
+        return [replace(a, effect=by_ref.get(a.effect.ref, a.effect)) for a in answers]
 
     def _answered(self, answer: Answer) -> None:
         self._answers.append(answer)

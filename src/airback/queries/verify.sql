@@ -212,4 +212,4 @@ WHERE book = $1 AND kind IN ('transfer', 'redeem', 'pay', 'hold') GROUP BY far_s
 
 -- name: open_breaks
 -- 8. Differences that are already somebody's work.
-SELECT subject FROM alarms WHERE book = $1 AND kind = 'statement_difference' AND closed_at IS NULL
+SELECT subject FROM alarms WHERE book = $1 AND kind IN ('statement_difference', 'far_side_contradicts') AND closed_at IS NULL

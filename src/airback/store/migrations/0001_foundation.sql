@@ -245,6 +245,7 @@ CREATE TABLE effects (
 );
 CREATE INDEX effects_order ON effects (book, order_id) WHERE order_id IS NOT NULL;
 CREATE INDEX effects_payout ON effects (book, payout_id) WHERE payout_id IS NOT NULL;
+CREATE INDEX effects_ref ON effects (book, ref);     -- a callback about an old effect names nothing else
 
 CREATE TABLE effect_results (
     book        integer NOT NULL,
@@ -358,6 +359,22 @@ CREATE TABLE receipts (
     at          timestamptz NOT NULL,
     PRIMARY KEY (book, order_id)
 );
+
+-- What came back after it was final for us: who bears it, and what of it is claimed from the seller.
+CREATE TABLE corrections (
+    book        integer NOT NULL,
+    id          bigint  NOT NULL,
+    order_id    bigint  NOT NULL,
+    effect_id   bigint  NOT NULL,
+    kind        text    NOT NULL CHECK (kind IN ('delivery_reversed', 'payment_returned')),
+    bearer      text    NOT NULL CHECK (bearer IN ('seller', 'platform')),
+    amount_fen  bigint  NOT NULL CHECK (amount_fen > 0),
+    claim_fen   bigint  NOT NULL CHECK (claim_fen BETWEEN 0 AND amount_fen),
+    opened_at   timestamptz NOT NULL,
+    closed_at   timestamptz,
+    PRIMARY KEY (book, id)
+);
+CREATE INDEX corrections_order ON corrections (book, order_id);
 
 -- Work that waits for a person: an alarm, an effect nobody can resolve.
 CREATE TABLE alarms (

@@ -1,0 +1,165 @@
+"""correct: what a far side takes back after it was final for us. Nothing is rewritten: a correction stands beside it.
+
+A delivery that is reversed makes the outlet whole at once. While the connector says that a delivery can still be
+reversed, the seller bears what they were paid for it, as a claim on them; afterwards the platform bears all of it.
+A payment that comes back makes the seller's money payable again. Each correction says who bears what, and is a
+person's work until they close it.
+"""
+
+from datetime import datetime
+
+from airback.domain import ids
+from airback.domain.effects import Kind, Outcome, Result
+from airback.engine.batch import Batch, Correction
+from airback.engine.records import OpenEffect, Order, Payout
+from airback.engine.reserve import HOUSE, payer
+from airback.ledger.accounts import account, payable
+from airback.orders.states import State
+from airback.payouts.states import State as PayoutState
+
+SELLER = "seller"
+PLATFORM = "platform"
+
+
+def after_the_end(batch: Batch, effect: OpenEffect, outcome: Outcome, *, asked: bool) -> list[int]:
+    """A far side speaks of an effect that had its final result. Orders concerned.
+
+    Success that was reversed is corrected; success of what it had refused, and refusal of what had succeeded, are
+    contradictions for a person; anything else is an old answer that came late.
+    """
+    if outcome.result is Result.REVERSED and effect.result is Result.SUCCEEDED:
+        batch.settle(effect, outcome)
+        return _reversed(batch, effect, outcome)
+    contradicts = outcome.result is Result.SUCCEEDED and effect.result is Result.FAILED
+    if asked and outcome.result is Result.FAILED and effect.result is Result.SUCCEEDED:
+        contradicts = True
+    if contradicts:
+        batch.settle(effect, outcome)
+        batch.alarm(
+            "far_side_contradicts",
+            effect.ref,
+            far_side=effect.far_side,
+            effect=str(effect.kind),
+            first=str(effect.result),
+            then=str(outcome.result),
+            amount_fen=outcome.amount_fen if outcome.amount_fen is not None else effect.amount_fen,
+            order=ids.public("ord", effect.order_id) if effect.order_id else None,
+        )
+    return []
+
+
+def _reversed(batch: Batch, effect: OpenEffect, outcome: Outcome) -> list[int]:
+    if effect.payout_id is not None:
+        return _payment_returned(batch, batch.payouts[effect.payout_id], effect)
+    order = batch.orders.get(effect.order_id or 0)
+    if order is None or effect.kind not in (Kind.TRANSFER, Kind.REDEEM):
+        batch.alarm("reversed", effect.ref, far_side=effect.far_side, effect=str(effect.kind))
+        return []
+    _delivery_reversed(batch, order, effect, outcome)
+    return [order.id]
+
+
+def _delivery_reversed(batch: Batch, order: Order, effect: OpenEffect, outcome: Outcome) -> None:
+    fill = next(fill for fill in order.fills if fill.id == effect.fill_id)
+    refund_fen = fill.pays_fen
+    final = order.final_at is not None and batch.now >= order.final_at
+    bearer = PLATFORM if final else SELLER
+    share_fen = (
+        order.net_fen * fill.delivered_fen // order.delivered_fen if order.credited_fen else refund_fen
+    )
+    claim_fen = 0 if final else min(share_fen, refund_fen)
+    correction = _open(
+        batch,
+        order,
+        effect,
+        kind="delivery_reversed",
+        bearer=bearer,
+        amount_fen=refund_fen,
+        claim_fen=claim_fen,
+    )
+    batch.post(
+        "reversal",
+        subject=correction.id,
+        debit=batch.airtime(f"source:{order.carrier}", order),
+        credit=batch.airtime("stock" if fill.outlet == HOUSE else "delivered", order),
+        amount_fen=fill.delivered_fen,
+        order=order,
+    )
+    for leg, (bearing, amount_fen) in enumerate(
+        ((account(f"recourse:{order.seller}"), claim_fen), (account("loss"), refund_fen - claim_fen)), start=1
+    ):
+        batch.post(
+            "reversal",
+            subject=correction.id,
+            leg=leg,
+            debit=bearing,
+            credit=payer(fill),
+            amount_fen=amount_fen,
+            order=order,
+        )
+    if fill.outlet != HOUSE:
+        # The outlet's deposit is client money again, and the seller has been paid: the operator's own cash stands in.
+        batch.post(
+            "reversal_backing",
+            subject=correction.id,
+            debit=account("cash:safeguarded"),
+            credit=account("cash:own"),
+            amount_fen=refund_fen,
+            order=order,
+        )
+
+
+def _payment_returned(batch: Batch, payout: Payout, effect: OpenEffect) -> list[int]:
+    if payout.state is not PayoutState.PAID:
+        return []
+    batch.post(
+        "returned",
+        subject=payout.id,
+        debit=account(f"clearing:{payout.rail}"),
+        credit=payable(payout.seller),
+        amount_fen=payout.amount_fen,
+    )
+    batch.move_payout(payout, PayoutState.RETURNED, code="payment_returned")
+    for order_id, share_fen in payout.orders.items():
+        order = batch.orders[order_id]
+        order.paid_fen -= share_fen
+        order.changed = True
+        _open(batch, order, effect, kind="payment_returned", bearer=SELLER, amount_fen=share_fen, claim_fen=0)
+        if order.state is State.CREDITED:
+            batch.move(order, State.AWAITING_SELLER, code="payment_returned")
+            batch.wait(order, batch.policy.seller_patience)
+    return list(payout.orders)
+
+
+def _open(
+    batch: Batch,
+    order: Order,
+    effect: OpenEffect,
+    *,
+    kind: str,
+    bearer: str,
+    amount_fen: int,
+    claim_fen: int,
+) -> Correction:
+    at: datetime = batch.now
+    correction = Correction(
+        id=batch.new_id(),
+        order_id=order.id,
+        effect_id=effect.id,
+        kind=kind,
+        bearer=bearer,
+        amount_fen=amount_fen,
+        claim_fen=claim_fen,
+        opened_at=at,
+    )
+    batch.corrections.append(correction)
+    facts = {"amount_fen": amount_fen, "bearer": bearer, "claim_fen": claim_fen, "state": str(order.state)}
+    batch.record(
+        "engine:correction:opened",
+        order=order,
+        correction=ids.public("cor", correction.id),
+        kind=kind,
+        **facts,
+    )
+    batch.alarm(kind, ids.public("cor", correction.id), order=ids.public("ord", order.id), **facts)
+    return correction

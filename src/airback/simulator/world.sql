@@ -1,0 +1,31 @@
+-- What a simulation writes and reads beside the engine.
+
+-- name: insert_outlet
+INSERT INTO outlets (book, outlet, name, created_at) VALUES ($1, $2, $2, $3)
+
+-- name: insert_demands
+INSERT INTO demands (book, created_at, deadline_at, id, outlet, carrier, number, amount_fen, price_ppm)
+SELECT $1, $2, $3, v.* FROM unnest($4::bigint[], $5::text[], $6::text[], $7::text[], $8::bigint[], $9::integer[]) AS v
+
+-- name: open_demands
+INSERT INTO open_demands (book, id, outlet, carrier, number, price_ppm, open_fen, deadline_at)
+SELECT book, id, outlet, carrier, number, price_ppm, amount_fen, deadline_at FROM demands WHERE book = $1
+
+-- name: leaves
+SELECT seq, leaf FROM events WHERE book = $1 ORDER BY seq
+
+-- name: next_due
+-- When the next order is to be looked at.
+SELECT min(due_at) FROM work WHERE book = $1
+
+-- name: under_way
+-- Orders that no person has to do with.
+SELECT count(*) FROM work w JOIN orders o ON o.book = w.book AND o.id = w.order_id
+WHERE w.book = $1 AND o.state NOT IN ('in_review', 'awaiting_seller')
+
+-- name: awaiting_seller
+SELECT o.id FROM work w JOIN orders o ON o.book = w.book AND o.id = w.order_id
+WHERE w.book = $1 AND o.state = 'awaiting_seller' ORDER BY o.id
+
+-- name: unresolved
+SELECT subject, detail FROM alarms WHERE book = $1 AND kind = 'effect_unresolved' AND closed_at IS NULL ORDER BY id
