@@ -1,6 +1,7 @@
 """What every test may ask for: a database of its own, a pool on it, and no way out to the network.
 
-`database_url`  a fresh database with the product's schema, copied from a template, dropped afterwards
+`database_url`  a database with the product's schema and nothing in it; emptied and lent again afterwards, unless a
+                test changed its schema
 `pool`          an asyncpg pool on it, as `airback.store.pool.connect` makes them
 `empty_database_url`  a fresh database without the schema
 
@@ -23,7 +24,9 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import pytest
+from argon2 import PasswordHasher
 
+from airback.staff import passwords
 from airback.store.embedded import ensure_running
 from airback.store.migrate import migrate
 from airback.store.pool import connect, connect_once
@@ -91,6 +94,56 @@ def _no_outside_network() -> Iterator[None]:
         yield
 
 
+#: Whoever a test left connected.
+_END_OTHERS = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid()
+"""
+#: Tables, columns, indexes, constraints, functions and triggers, in one hash.
+_SHAPE = """
+SELECT md5(string_agg(part, '|' ORDER BY part)) FROM (
+    SELECT 'r' || c.oid::regclass::text || c.relkind || coalesce(array_to_string(c.reloptions, ','), '') AS part FROM pg_class c
+    WHERE c.relnamespace = 'public'::regnamespace
+    UNION ALL
+    SELECT 'a' || attrelid::regclass::text || attname || atttypid::text || attnotnull::text || attisdropped::text
+    FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+    WHERE c.relnamespace = 'public'::regnamespace AND attnum > 0
+    UNION ALL
+    SELECT 'c' || conrelid::regclass::text || conname || pg_get_constraintdef(oid) FROM pg_constraint
+    WHERE connamespace = 'public'::regnamespace
+    UNION ALL
+    SELECT 'f' || proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace
+    UNION ALL
+    SELECT 't' || tgname FROM pg_trigger WHERE NOT tgisinternal
+) parts
+"""
+_EMPTY = """
+DO $$
+DECLARE name text;
+BEGIN
+    FOR name IN SELECT format('%I.%I', schemaname, tablename) FROM pg_tables
+                WHERE schemaname = 'public' AND tablename <> 'schema_migrations' LOOP
+        EXECUTE 'DELETE FROM ' || name;
+    END LOOP;
+    FOR name IN SELECT format('%I.%I', schemaname, sequencename) FROM pg_sequences WHERE schemaname = 'public' LOOP
+        PERFORM setval(name::regclass, 1, false);
+    END LOOP;
+END $$
+"""
+
+
+@pytest.fixture(autouse=True)
+def _light_passwords(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A password's check is slow on purpose; only the tests of that purpose wait for it."""
+    if request.path.name == "test_passwords.py":
+        return
+    quick = PasswordHasher(
+        time_cost=1, memory_cost=64, parallelism=1, hash_len=32, salt_len=passwords.SALT_BYTES
+    )
+    monkeypatch.setattr(passwords, "_HASHER", quick)
+    monkeypatch.setattr(passwords, "NOBODY", passwords.NOBODY.replace("m=65536,t=3", "m=64,t=1"))
+
+
 class TestServer:
     """A server on which databases come and go; its own thread and event loop, so that any test may use it."""
 
@@ -105,6 +158,8 @@ class TestServer:
         self._prefix = f"airback_test_{secrets.token_hex(5)}"
         self._count = 0
         self._template: str | None = None
+        self._shape: str | None = None
+        self._in_stock: list[str] = []
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -113,6 +168,8 @@ class TestServer:
 
     def __exit__(self, *_: object) -> None:
         try:
+            for database in self._in_stock:
+                self.drop(database)
             if self._template is not None:
                 self.drop(self._template)
         finally:
@@ -134,6 +191,36 @@ class TestServer:
         self._create(name, template=template)
         return name
 
+    def lend(self) -> str:
+        """An empty database with the product's schema: one that was given back, or a new one."""
+        return self._in_stock.pop() if self._in_stock else self.create(migrated=True)
+
+    def give_back(self, database: str) -> None:
+        """Empty a database for the next test; one whose schema was changed is dropped."""
+        if self._do(self._emptied(self.url(database))):
+            self._in_stock.append(database)
+        else:
+            self.drop(database)
+
+    async def _emptied(self, url: str) -> bool:
+        connection = await connect_once(url, application_name="airback tests")
+        try:
+            await connection.execute(_END_OTHERS)
+            shape = await connection.fetchval(_SHAPE)
+            if self._shape is None or shape != self._shape:
+                return False
+            await connection.execute(_EMPTY)
+            return True
+        finally:
+            await connection.close(timeout=5)
+
+    async def _shape_of(self, url: str) -> str:
+        connection = await connect_once(url, application_name="airback tests")
+        try:
+            return str(await connection.fetchval(_SHAPE))
+        finally:
+            await connection.close(timeout=5)
+
     def drop(self, database: str) -> None:
         """Drop a database, whoever is still connected to it."""
         self._execute(f'DROP DATABASE IF EXISTS "{database}" WITH (FORCE)')
@@ -150,6 +237,7 @@ class TestServer:
             self._create(name, template="template0")
             self._template = name
             self._do(migrate(self.url(name)))
+            self._shape = self._do(self._shape_of(self.url(name)))
         return self._template
 
     def _new_name(self) -> str:
@@ -186,10 +274,10 @@ def test_server(server_url: str) -> Iterator[TestServer]:
 
 @pytest.fixture
 def database_url(test_server: TestServer) -> Iterator[str]:
-    """A fresh database with the product's schema."""
-    name = test_server.create(migrated=True)
+    """An empty database with the product's schema."""
+    name = test_server.lend()
     yield test_server.url(name)
-    test_server.drop(name)
+    test_server.give_back(name)
 
 
 @pytest.fixture

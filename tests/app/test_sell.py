@@ -4,7 +4,11 @@ import csv
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
 from tests.app.test_demo import airback, left_over
+
+pytestmark = pytest.mark.timeout(1200)
 
 
 def test_a_file_with_bad_cards_gets_an_answer_per_row_in_order(tmp_path: Path) -> None:

@@ -264,7 +264,10 @@ class Street:
         async def quiet() -> bool:
             return not await self.pool.fetchval(
                 "SELECT count(*) FROM orders WHERE state NOT IN ('closed','declined','cancelled','expired','failed','awaiting_seller','in_review')"
-            ) and not await self.pool.fetchval("SELECT count(*) FROM inbox")
+            ) and not await self.pool.fetchval(
+                "SELECT (SELECT count(*) FROM inbox) + (SELECT count(*) FROM open_effects o JOIN effects e"
+                " ON e.book = o.book AND e.id = o.effect_id WHERE e.kind = 'notify')"
+            )
 
         await self.run(quiet, timeout_s=timeout_s)
         return await self.states()

@@ -28,11 +28,15 @@ LOG: Final = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How a worker spends its time. `lease`: a book whose writer was not seen for so long may be taken."""
+    """How a worker spends its time. `lease`: a book whose writer was not seen for so long may be taken.
+
+    Looks at a book where nothing happens come `idle_s` apart at first, then ever more rarely, up to `idle_most_s`.
+    """
 
     batch: int = 500
     in_flight: int = 2000
     idle_s: float = 0.03
+    idle_most_s: float = 0.2
     lease: timedelta = timedelta(seconds=3)
     beat_s: float = 0.7
 
@@ -90,10 +94,12 @@ class Tenure:
             LOG.info("book_taken", book=self._book, epoch=epoch)
             beat = asyncio.create_task(self._beat(stop))
             await self._writer.begin(conn, epoch)
+            idle = 0.0
             while not stop.is_set() and not self._lost:
                 try:
-                    if not await self._writer.step(conn):
-                        await self._idle()
+                    idle = 0.0 if await self._writer.step(conn) else idle * 2 or self._pace.idle_s
+                    if idle:
+                        await self._idle(min(idle, self._pace.idle_most_s))
                 except Fenced:
                     return
                 except Exception as error:
@@ -175,7 +181,7 @@ class Tenure:
         """Whether this writer can be sure that nobody has taken the book from it."""
         return not self._lost and time.monotonic() - self._seen_at < self._pace.lease.total_seconds()
 
-    async def _idle(self) -> None:
+    async def _idle(self, most_s: float) -> None:
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._wake.wait(), self._pace.idle_s)
+            await asyncio.wait_for(self._wake.wait(), most_s)
         self._wake.clear()

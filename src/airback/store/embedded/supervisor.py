@@ -29,8 +29,8 @@ from airback.store.embedded.creation import Abandoned, Creation
 from airback.store.embedded.layout import Layout, write_whole
 from airback.store.embedded.problems import EmbeddedDatabaseProblem, from_os_error
 
-POLL_S: Final = 0.1
-START_POLL_S: Final = 0.01
+POLL_S: Final = 0.2
+START_POLL_S: Final = 0.03
 SUPERVISOR_LOCK_WAIT_S: Final = 2.0
 """Others look at the lock for a moment to see whether we live; only one who keeps it is another supervisor."""
 ORPHANS_WAIT_S: Final = 5.0

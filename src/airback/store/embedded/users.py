@@ -20,7 +20,7 @@ from airback.store.embedded import locks
 from airback.store.embedded.layout import DatabaseAddress, Layout
 from airback.store.embedded.problems import EmbeddedDatabaseProblem, from_os_error
 
-POLL_S: Final = 0.01
+POLL_S: Final = 0.03
 WATCH_S: Final = 1.0
 CLOSE_LIMIT_S: Final = 120.0
 """The last user waits at most this long for the server to be gone; it goes on ending by itself."""
