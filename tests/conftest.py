@@ -102,7 +102,7 @@ WHERE datname = current_database() AND pid <> pg_backend_pid()
 #: Tables, columns, indexes, constraints, functions and triggers, in one hash.
 _SHAPE = """
 SELECT md5(string_agg(part, '|' ORDER BY part)) FROM (
-    SELECT 'r' || c.oid::regclass::text || c.relkind || coalesce(array_to_string(c.reloptions, ','), '') AS part FROM pg_class c
+    SELECT 'r' || c.oid::regclass::text || c.relkind::text || coalesce(array_to_string(c.reloptions, ','), '') AS part FROM pg_class c
     WHERE c.relnamespace = 'public'::regnamespace
     UNION ALL
     SELECT 'a' || attrelid::regclass::text || attname || atttypid::text || attnotnull::text || attisdropped::text

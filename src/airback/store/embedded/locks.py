@@ -25,6 +25,11 @@ def try_shared(descriptor: int) -> bool:
     return _try(descriptor, fcntl.LOCK_SH)
 
 
+def wait_exclusive(descriptor: int) -> None:
+    """Take the lock alone, however long that takes. Others may go on sharing it meanwhile."""
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+
+
 def is_free(path: Path) -> bool:
     """Whether nobody holds the lock at `path` alone (or there is no such file)."""
     try:

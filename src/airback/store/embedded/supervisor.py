@@ -17,6 +17,7 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 import time
 import traceback
 from pathlib import Path
@@ -29,7 +30,8 @@ from airback.store.embedded.creation import Abandoned, Creation
 from airback.store.embedded.layout import Layout, write_whole
 from airback.store.embedded.problems import EmbeddedDatabaseProblem, from_os_error
 
-POLL_S: Final = 0.2
+POLL_S: Final = 1.0
+"""How often we look whether the directory is still there; everything else wakes us."""
 START_POLL_S: Final = 0.03
 SUPERVISOR_LOCK_WAIT_S: Final = 2.0
 """Others look at the lock for a moment to see whether we live; only one who keeps it is another supervisor."""
@@ -86,6 +88,8 @@ class Supervisor:
         self._durable = durable
         self._programs_directory = programs_directory
         self._users = locks.open_lock(layout.users_lock)
+        self._no_users = threading.Event()
+        self._woken, self._waker = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self._log = ServerLog(layout.server_log)
         self._server: subprocess.Popen[bytes] | None = None
         self._last_serious = ""
@@ -100,6 +104,9 @@ class Supervisor:
         signal.signal(signal.SIGTERM, self._on_signal)
         signal.signal(signal.SIGINT, self._on_signal)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        signal.signal(signal.SIGCHLD, lambda _signal, _frame: None)
+        signal.set_wakeup_fd(self._waker, warn_on_full_buffer=False)
+        threading.Thread(target=self._wait_for_users_end, name="users", daemon=True).start()
         self._layout.state_file.unlink(missing_ok=True)
         account = choose(self._layout.cluster)
         self._report("preparing")
@@ -259,8 +266,14 @@ class Supervisor:
         return (
             self._told_to_stop
             or not locks.same_file(self._users, self._layout.users_lock)
-            or locks.try_exclusive(self._users)
+            or self._no_users.is_set()
         )
+
+    def _wait_for_users_end(self) -> None:
+        """Sleep until the users' lock can be had alone, and keep it."""
+        locks.wait_exclusive(self._users)
+        self._no_users.set()
+        os.write(self._waker, b"u")
 
     def _stop(self) -> None:
         """A fast shutdown, and a harsher one when it takes too long or there is nothing left to write to."""
@@ -283,10 +296,11 @@ class Supervisor:
     def _listen(self, timeout_s: float) -> None:
         """Take the server's messages for at most `timeout_s`."""
         pipe = self._server.stdout if self._server is not None else None
-        if pipe is None or pipe.closed:
-            time.sleep(timeout_s)
-            return
-        if select.select([pipe], [], [], timeout_s)[0]:
+        watched = [self._woken] if pipe is None or pipe.closed else [self._woken, pipe]
+        readable = select.select(watched, [], [], timeout_s)[0]
+        if self._woken in readable:
+            os.read(self._woken, 4096)
+        if pipe is not None and pipe in readable:
             data = os.read(pipe.fileno(), 65536)
             if data:
                 self._read(data)
