@@ -75,7 +75,7 @@ def _step(batch: Batch, order: Order) -> None:
     if order.state in (State.AWAITING_SELLER, State.IN_REVIEW):
         _overdue(batch, order)
         return
-    while order.state not in FINAL:
+    while order.state in VERBS:  # until it has ended or waits for a person
         before = order.state
         VERBS[before](batch, order)
         if order.state is before:

@@ -57,6 +57,7 @@ _BATCH: Final = 1000
 _DISTURBED_EVERY: Final = 450
 _TICK_S: Final = 1.0
 _LOOKS_AT_ALARMS_EVERY_S: Final = 1800.0
+_LOOKS_AT_ROUTING_EVERY_S: Final = 20.0
 _LONGEST: Final = timedelta(days=45)
 _STEPS_IN_A_ROW: Final = 200
 
@@ -120,6 +121,7 @@ class World:
             order_patience=timedelta(hours=6),
             hold_valid=timedelta(days=30),
             unknown_to_people=timedelta(hours=6),
+            look_again=timedelta(minutes=20),
         )
         self._entropy = self.chance.stream("entropy")
         self._disturb = self.chance.stream("disturbances")
@@ -130,6 +132,7 @@ class World:
         self._pool: asyncpg.Pool | None = None
         self._calls: list[Callable[[], Any]] = []
         self._looked_s = 0.0
+        self._routing_seen_s = 0.0
         self._resolved: set[str] = set()
         self._mended: set[int] = set()
 
@@ -229,6 +232,7 @@ class World:
         while True:
             self.agenda.run_due()
             await self._run_calls()
+            await self._resume_routing()
             await self._work()
             progress("orders", self._submitted, total)
             span = await self._next_span()
@@ -263,6 +267,15 @@ class World:
             return _TICK_S
         # Whole ticks, so that what comes at nearly the same time shares a batch.
         return max(_TICK_S, float(int(min(*ahead, _LOOKS_AT_ALARMS_EVERY_S * 2) / _TICK_S) + 1))
+
+    async def _resume_routing(self) -> None:
+        """Somebody pays in what is missing and lets orders go on."""
+        if self.agenda.monotonic() - self._routing_seen_s < _LOOKS_AT_ROUTING_EVERY_S:
+            return
+        self._routing_seen_s = self.agenda.monotonic()
+        if await self.pool.fetchval(SQL.paused, BOOK):
+            await self._decide("finance:deposit:credit", {"outlet": "poor", "amount_fen": 1_000_000})
+            await self._decide("operations:book:resume", {})
 
     async def _run_calls(self) -> None:
         calls, self._calls = self._calls, []

@@ -29,3 +29,6 @@ WHERE w.book = $1 AND o.state = 'awaiting_seller' ORDER BY o.id
 
 -- name: unresolved
 SELECT subject, detail FROM alarms WHERE book = $1 AND kind = 'effect_unresolved' AND closed_at IS NULL ORDER BY id
+
+-- name: paused
+SELECT NOT routing FROM books WHERE book = $1
