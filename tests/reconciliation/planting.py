@@ -82,7 +82,11 @@ def plant(kinds: list[str], *, agreeing: int, seed: int) -> Planted:
     planted = Planted(pl.DataFrame(), pl.DataFrame(), agreeing=agreeing)
     for number in range(agreeing + len(kinds)):
         mine = row(draw, number)
-        yours = {**mine, "at": mine["at"] + timedelta(seconds=draw.randrange(60)), "far_reference": f"F{number}"}
+        yours = {
+            **mine,
+            "at": mine["at"] + timedelta(seconds=draw.randrange(60)),
+            "far_reference": f"F{number}",
+        }
         if number < agreeing:
             ours.append(mine)
             theirs.append(yours)
@@ -134,7 +138,9 @@ def _twist(
         case "reversed_flag":
             yours["reversed"] = True
         case "reversed_contra":
-            theirs.append({**yours, "direction": "in", "at": yours["at"] + timedelta(hours=1), "far_reference": None})
+            theirs.append(
+                {**yours, "direction": "in", "at": yours["at"] + timedelta(hours=1), "far_reference": None}
+            )
         case "timing_ours":
             ours.append({**mine, "at": late})
             return

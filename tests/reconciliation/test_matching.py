@@ -39,7 +39,9 @@ def test_each_planted_difference_is_found_and_named(kind: str) -> None:
 
 @settings(deadline=None, max_examples=20)
 @given(st.lists(st.sampled_from(KINDS), max_size=25), st.integers(0, 60), st.integers(0, 2**32))
-def test_any_mixture_of_differences_is_found_and_nothing_else(kinds: list[str], agreeing: int, seed: int) -> None:
+def test_any_mixture_of_differences_is_found_and_nothing_else(
+    kinds: list[str], agreeing: int, seed: int
+) -> None:
     planted = plant(kinds, agreeing=agreeing, seed=seed)
     found = match(planted.ours, planted.theirs, period=PERIOD)
     assert named(found) == sorted(planted.expected.items())
@@ -111,14 +113,22 @@ def test_a_collision_of_hashes_is_not_a_match(monkeypatch: pytest.MonkeyPatch) -
         ({}, {"at": 24 * 3600, "amount_fen": 1}, "amount"),
     ],
 )
-def test_a_pair_that_differs_has_one_name(ours: dict[str, Any], theirs: dict[str, Any], name: str | None) -> None:
+def test_a_pair_that_differs_has_one_name(
+    ours: dict[str, Any], theirs: dict[str, Any], name: str | None
+) -> None:
     found = match(frame([pay("A", **ours)]), frame([pay("A", **theirs)]), period=PERIOD)
     assert [explanation for _, explanation in named(found)] == ([name] if name else [])
 
 
 @pytest.mark.parametrize(
     ("seconds", "name"),
-    [(0, "timing"), (899, "timing"), (900, "missing_there"), (86_400 - 901, "missing_there"), (86_400 - 900, "timing")],
+    [
+        (0, "timing"),
+        (899, "timing"),
+        (900, "missing_there"),
+        (86_400 - 901, "missing_there"),
+        (86_400 - 900, "timing"),
+    ],
 )
 def test_timing_is_a_window_at_the_edges_of_the_period(seconds: int, name: str) -> None:
     ours = frame([{**pay("A"), "at": PERIOD.since + timedelta(seconds=seconds)}])
@@ -192,7 +202,10 @@ def test_the_figures_of_the_rules_can_be_set() -> None:
     ours, theirs = frame([pay("A")]), frame([pay(None, at=400)])
     assert match(ours, theirs, period=PERIOD).matched == 0
     assert match(ours, theirs, period=PERIOD, rules=Rules(near=timedelta(minutes=10))).matched == 1
-    assert match(ours, theirs, period=PERIOD, rules=Rules(near=timedelta(minutes=10), least_ppm=950_000)).matched == 0
+    assert (
+        match(ours, theirs, period=PERIOD, rules=Rules(near=timedelta(minutes=10), least_ppm=950_000)).matched
+        == 0
+    )
     wide = Rules(window=timedelta(hours=13))
     assert match(ours, empty(), period=PERIOD, rules=wide).counts()["timing"] == 1
 

@@ -11,6 +11,7 @@ import structlog
 
 from airback import __version__
 from airback.cli import commands
+from airback.cli import reconcile as reconciling
 from airback.cli.show import say
 
 
@@ -109,6 +110,36 @@ def build_parser() -> argparse.ArgumentParser:
         "verify", parents=[shared, machine], help="check what must always hold on the live database"
     )
     check.set_defaults(run=commands.verify)
+
+    reconcile = verbs.add_parser(
+        "reconcile", parents=[shared, machine], help="lay a far side's statement beside our own rows"
+    )
+    reconcile.add_argument(
+        "--statement", required=True, metavar="FILE", help="CSV, camt.053 XML or Alipay's daily bill"
+    )
+    ours = reconcile.add_mutually_exclusive_group(required=True)
+    ours.add_argument("--ours", metavar="FILE", help="our own rows, in any of these formats")
+    ours.add_argument(
+        "--live", action="store_true", help="our own books; the result is kept and becomes work"
+    )
+    reconcile.add_argument(
+        "--far-side", metavar="NAME", help="such as rail:alipay or carrier:cmcc (for --live)"
+    )
+    reconcile.add_argument(
+        "--day", type=reconciling.day, metavar="DAY", help="day in China; default: what the statement says"
+    )
+    reconcile.add_argument("--out", metavar="FILE.csv", help="write every difference")
+    reconcile.set_defaults(run=reconciling.reconcile)
+
+    bench = verbs.add_parser("bench", help="measure a part of the platform on this machine")
+    measured = bench.add_subparsers(dest="bench", required=True, metavar="PART")
+    bench_reconcile = measured.add_parser(
+        "reconcile", parents=[machine], help="a million rows against a million, beside a bare join"
+    )
+    bench_reconcile.add_argument("--rows", type=_count, default=1_000_000, metavar="N")
+    bench_reconcile.add_argument("--rounds", type=_count, default=5, metavar="N")
+    bench_reconcile.add_argument("--seed", type=int, default=1, metavar="N")
+    bench_reconcile.set_defaults(run=reconciling.bench)
 
     migrate = verbs.add_parser(
         "migrate", parents=[shared, machine], help="bring the database's schema up to date"

@@ -100,3 +100,7 @@ FROM open_effects o
 JOIN effects e ON e.book = o.book AND e.id = o.effect_id
 LEFT JOIN orders ord ON ord.book = e.book AND ord.id = e.order_id
 WHERE o.book = $1
+
+-- name: open_breaks
+-- Breaks that somebody decided on, as far as they are still open.
+SELECT id, far_side, kind, explanation, left_fen FROM breaks WHERE book = $1 AND id = ANY($2::bigint[]) AND state = 'open'

@@ -71,7 +71,6 @@ class Correction(StrEnum):
     """How a break is resolved; each posts to accounts that `airback.engine.reconcile` lists."""
 
     FEE = "fee"  # the far side's charge is our cost
-    LOSS = "loss"  # the money is gone, and it is ours to bear
-    GAIN = "gain"  # the far side took or gave less than we booked, and it stays with us
+    LOSS = "loss"  # ours to bear, or (the other way) ours to keep
     SUSPENSE = "suspense"  # not understood yet: out of the clearing account, into suspense
-    NOTHING = "nothing"  # explained without money: a movement that both sides have since agreed on
+    NOTHING = "nothing"  # both sides have since come to agree; no posting is needed

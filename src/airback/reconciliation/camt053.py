@@ -2,7 +2,7 @@
 
 No document type, no entity, no network, no huge tree: a file that brings a DTD is refused before any of it is expanded.
 Any version of the message is read by its local names. An entry with several transactions gives one row for each. An
-entry that reverses an earlier one (`RvslInd`) gives a reversed row in the direction of what it reverses. A booking
+entry that reverses an earlier one (`RvslInd`) gives a reversed row of its own direction, a contra entry. A booking
 date without a time counts as noon in China: it says the day, and no edge of it.
 """
 
@@ -37,7 +37,9 @@ def read(content: bytes) -> Statement:
     `statement_format_unknown`, `statement_totals_wrong` (counts, sums, or opening + entries ≠ closing balance)."""
     if len(content) > MOST_BYTES:
         raise Refused("body_too_large")
-    if re.search(rb"<!\s*(DOCTYPE|ENTITY)", content.replace(b"\x00", b"") if b"\x00" in content[:200] else content):
+    if re.search(
+        rb"<!\s*(DOCTYPE|ENTITY)", content.replace(b"\x00", b"") if b"\x00" in content[:200] else content
+    ):
         raise Refused("xml_unsafe")
     reading = _Reading()
     try:
@@ -139,7 +141,7 @@ class _Reading:
             self._refuse("statement_totals_wrong", "TxDtls")
             return
         back = _text(entry, "RvslInd") in ("true", "1")
-        going = (side == "DBIT") != back
+        going = side == "DBIT"
         at = _text(entry, "BookgDt", "DtTm") or _noon(_text(entry, "BookgDt", "Dt"))
         at = at or _text(entry, "ValDt", "DtTm") or _noon(_text(entry, "ValDt", "Dt"))
         for place, part in enumerate(parts):
@@ -152,7 +154,7 @@ class _Reading:
                     "amount_yuan": part,
                     "fee_yuan": _charges(detail) or _charges(entry),
                     "at": at,
-                    "party": _party(detail, going=going),
+                    "party": _party(detail, going=going != back),
                     "direction": "out" if going else "in",
                     "reversed": "true" if back else "false",
                 }

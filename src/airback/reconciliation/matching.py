@@ -119,7 +119,9 @@ def match(
     left, outside = _place(left, period=period, rules=rules, missing=Explanation.MISSING_THERE)
     right, _ = _place(right, period=period, rules=rules, missing=Explanation.MISSING_HERE, keep_all=True)
     if pending:
-        ahead = pl.col("reference").is_in(list(pending)) & (pl.col("explanation") == str(Explanation.MISSING_HERE))
+        ahead = pl.col("reference").is_in(list(pending)) & (
+            pl.col("explanation") == str(Explanation.MISSING_HERE)
+        )
         right = right.with_columns(
             explanation=pl.when(ahead).then(pl.lit(str(Explanation.TIMING))).otherwise("explanation")
         )
@@ -133,7 +135,9 @@ def match(
             _single(left, side="i"),
             _single(right, side="j"),
             _single(crowd.again_ours.with_columns(explanation=pl.lit(str(Explanation.DUPLICATE))), side="i"),
-            _single(crowd.again_theirs.with_columns(explanation=pl.lit(str(Explanation.DUPLICATE))), side="j"),
+            _single(
+                crowd.again_theirs.with_columns(explanation=pl.lit(str(Explanation.DUPLICATE))), side="j"
+            ),
         ]
     )
     by = {"reference": compared.height - compared.select(_differs().sum()).item()}
@@ -170,7 +174,11 @@ def _by_reference(
     both = pl.concat([_hashes(ours, first=0), _hashes(theirs, first=n)])
     nameless = both.filter(pl.col("h").is_null())["r"]
     # Ties need no order: the row numbers of a tie are sorted below.
-    both = both.filter(pl.col("h").is_not_null()).sort("h").with_columns(again=pl.col("h") == pl.col("h").shift(-1))
+    both = (
+        both.filter(pl.col("h").is_not_null())
+        .sort("h")
+        .with_columns(again=pl.col("h") == pl.col("h").shift(-1))
+    )
     again = pl.col("again").fill_null(False)
     before = again.shift(1, fill_value=False)
     after = again.shift(-1, fill_value=False)
@@ -370,9 +378,7 @@ def _nearest(
         mutual = mutual.filter(lacking & (pl.col("party").is_null() | pl.col("party_t").is_null()))
         full = pl.lit(NO_PARTY_PPM)
     near_us = rules.near // timedelta(microseconds=1)
-    mutual = mutual.with_columns(
-        full=full - _DISTANCE_PPM * pl.col("apart_us") // near_us, lacking=lacking
-    )
+    mutual = mutual.with_columns(full=full - _DISTANCE_PPM * pl.col("apart_us") // near_us, lacking=lacking)
     # Where a reference is lacking, rivals are rows still without a partner; where two references differ, any row
     # like it, since even one with a partner shows that such movements are common.
     rivals = pl.max_horizontal(
@@ -410,19 +416,26 @@ def _nearest_of(mine: pl.DataFrame, yours: pl.DataFrame, *, keys: list[str], rul
     near = near.filter(pl.col("row_t").is_not_null())
     if "party" in keys:
         near = near.with_columns(party_t="party")
-    return near.with_columns(
-        apart_us=(pl.col("at").to_physical() - pl.col("at_t").to_physical()).abs()
-    )
+    return near.with_columns(apart_us=(pl.col("at").to_physical() - pl.col("at_t").to_physical()).abs())
 
 
 def _like(pairs: pl.DataFrame, frame: pl.DataFrame, *, keys: list[str], rules: Rules, at: str) -> pl.Series:
     """For each pair, how many rows of `frame` have its amount, direction (and party) within `near` of its time."""
-    wanted = frame.lazy().select(*keys, "at").join(pairs.lazy().select(keys).unique(), on=keys, how="semi").collect()
-    edges = pairs.select(*keys, n=pl.int_range(pl.len()), since=pl.col(at) - rules.near, until=pl.col(at) + rules.near)
+    wanted = (
+        frame.lazy()
+        .select(*keys, "at")
+        .join(pairs.lazy().select(keys).unique(), on=keys, how="semi")
+        .collect()
+    )
+    edges = pairs.select(
+        *keys, n=pl.int_range(pl.len()), since=pl.col(at) - rules.near, until=pl.col(at) + rules.near
+    )
     ranked = wanted.sort("at").with_columns(rank=pl.int_range(1, pl.len() + 1).over(keys))
     upto = (
         edges.sort("until")
-        .join_asof(ranked, left_on="until", right_on="at", by=keys, strategy="backward", check_sortedness=False)
+        .join_asof(
+            ranked, left_on="until", right_on="at", by=keys, strategy="backward", check_sortedness=False
+        )
         .select("n", upto=pl.col("rank").fill_null(0))
     )
     below = (

@@ -15,8 +15,9 @@ _TOLERANCE: Final = timedelta(hours=1)
 _HEAD: Final = 65_536
 
 
-def read_statement(content: bytes, *, day: date | None = None) -> Statement:
-    """Read a file of any known format. `day` is the day in China it should be of.
+def read_statement(content: bytes, *, day: date | None = None, any_day: bool = False) -> Statement:
+    """Read a file of any known format. `day` is the day in China it should be of; `any_day` (a file of our own rows,
+    which may reach further) leaves rows of other days in.
 
     Raises Refused for the file as a whole: what its format's `read` raises, `statement_format_unknown`, or
     `statement_wrong_day` when it says another day or most of its rows lie on one. A single row of another day is put
@@ -32,7 +33,8 @@ def read_statement(content: bytes, *, day: date | None = None) -> Statement:
             statement = own_csv.read(content)
         else:
             raise Refused("statement_format_unknown")
-    _place(statement, day=day)
+    if not any_day:
+        _place(statement, day=day)
     at = statement.rows["at"]
     statement.out_of_order = not (at.is_sorted() or at.is_sorted(descending=True))
     ordered = statement.rows.sort("at", "row")

@@ -144,7 +144,9 @@ def infer_period(rows: pl.DataFrame) -> Period | None:
     last day; None for a file without rows."""
     if rows.is_empty():
         return None
-    days = rows.select(day=day_number("at")).group_by("day").len().sort("len", "day", descending=[True, False])
+    days = (
+        rows.select(day=day_number("at")).group_by("day").len().sort("len", "day", descending=[True, False])
+    )
     top, count = days.row(0)
     if count * 1_000_000 >= rows.height * _DOMINANT_PPM:
         return Period.of_day(_date(top))

@@ -76,7 +76,9 @@ class Table:
     last_line_short: bool = False
 
 
-def columns_of(header: Sequence[str], *, names: Mapping[str, str], needed: Sequence[Sequence[str]]) -> dict[str, int]:
+def columns_of(
+    header: Sequence[str], *, names: Mapping[str, str], needed: Sequence[Sequence[str]]
+) -> dict[str, int]:
     """Canonical column → place. Raises Refused `statement_columns_missing` when of some group in `needed` no column is
     there; `field` names the group's first."""
     columns: dict[str, int] = {}

@@ -89,7 +89,10 @@ def canonical_rows(text: pl.DataFrame) -> tuple[pl.DataFrame, list[Quarantined]]
     parsed = parsed.with_columns(why=why)
     refused = [
         Quarantined(
-            row, checks[number][1], Refused(checks[number][2], field=checks[number][1], row=row), bare_reference(ref)
+            row,
+            checks[number][1],
+            Refused(checks[number][2], field=checks[number][1], row=row),
+            bare_reference(ref),
         )
         for row, number, ref in parsed.filter(pl.col("why").is_not_null())
         .select("row", "why", "reference")

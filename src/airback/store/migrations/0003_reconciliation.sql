@@ -61,6 +61,7 @@ CREATE TABLE breaks (
     their_amount_fen bigint,
     our_fee_fen bigint,
     their_fee_fen bigint,
+    left_fen    bigint  NOT NULL,                         -- what it leaves on the clearing account, credit positive
     at          timestamptz NOT NULL,
     opened_at   timestamptz NOT NULL,
     closed_at   timestamptz,
@@ -71,6 +72,14 @@ CREATE TABLE breaks (
     CHECK ((state = 'open') = (closed_at IS NULL)),
     CHECK ((state = 'corrected') = (resolved_by IS NOT NULL))
 ) WITH (fillfactor = 80);
+-- What a far side executed is looked for by the time we learned of it.
+CREATE INDEX effects_far_side ON effects (book, far_side, at);
+
+-- An imported statement is folded in by the writer, who settles the clearing account with it.
+ALTER TABLE inbox DROP CONSTRAINT inbox_kind_check;
+ALTER TABLE inbox ADD CONSTRAINT inbox_kind_check
+    CHECK (kind IN ('cancel', 'callback', 'decision', 'payee', 'withdraw', 'statement'));
+
 CREATE INDEX breaks_open ON breaks (book, far_side, due_at) WHERE closed_at IS NULL;
 CREATE INDEX breaks_statement ON breaks (book, statement);
 CREATE INDEX breaks_reference ON breaks (book, reference) WHERE reference IS NOT NULL;
