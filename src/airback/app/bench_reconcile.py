@@ -142,7 +142,7 @@ def frames(rows: int, *, seed: int) -> tuple[pl.DataFrame, pl.DataFrame]:
     theirs = pl.concat([theirs.filter(~place.is_in([*_at("missing_there"), *_at("timing")])), twice])
     ours = ours.filter(~place.is_in(_at("missing_here"))).with_columns(far_reference=pl.lit(None, pl.String))
     shuffled = [
-        side.select(list(SCHEMA)).cast(dict(SCHEMA)).sample(fraction=1, shuffle=True, seed=seed + n)
+        side.select(list(SCHEMA)).cast(pl.Schema(SCHEMA)).sample(fraction=1, shuffle=True, seed=seed + n)
         for n, side in enumerate((ours, theirs))
     ]
     return shuffled[0], shuffled[1]

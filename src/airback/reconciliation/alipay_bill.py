@@ -6,7 +6,7 @@ charge for the payment with the same merchant's order number, and becomes its fe
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
@@ -109,15 +109,16 @@ def _period(head: str) -> Period | None:
     match = _PERIOD.search(head)
     if match is None:
         return None
-    figures = [int(group) for group in match.groups()]
+    since, until = _moment(match.groups()[:6]), _moment(match.groups()[6:])
+    return Period(since, until)
+
+
+def _moment(figures: Sequence[str]) -> datetime:
+    year, month, day, hour, minute, second = map(int, figures)
     try:
-        since, until = (
-            datetime(*figures[part : part + 6], tzinfo=CHINA).astimezone(UTC)  # type: ignore[misc]
-            for part in (0, 6)
-        )
+        return datetime(year, month, day, hour, minute, second, tzinfo=CHINA).astimezone(UTC)
     except ValueError:
         raise Refused("field_invalid", field="起始日期") from None
-    return Period(since, until)
 
 
 def _fees_folded(frame: pl.DataFrame) -> pl.DataFrame:

@@ -68,7 +68,7 @@ def read(content: bytes) -> Statement:
 
 def _check_root(root: _Element) -> None:
     info = root.getroottree().docinfo
-    if info.doctype or info.internalDTD is not None:
+    if info.internalDTD is not None or info.externalDTD is not None:
         raise Refused("xml_unsafe")
     name = etree.QName(root)
     if name.localname != "Document" or _NAMESPACE.fullmatch(name.namespace or "") is None:
