@@ -11,6 +11,7 @@ from airback.domain.assets import CARRIERS
 from airback.domain.money import MAX_FEN, MoneyError, parse_yuan
 from airback.domain.numbers import parse_card_code, parse_card_number, parse_mobile
 from airback.domain.refusal import Refusal
+from airback.domain.refusals import REFUSALS
 
 Errors = dict[str, Refusal]
 """Refusals by the name of the field they belong to."""
