@@ -9,7 +9,18 @@ import ast
 import pytest
 from tests.house.project import Module
 
-PURE = {"domain", "orders", "market", "ledger", "payouts", "pricing", "evidence", "compliance", "staff"}
+PURE = {
+    "domain",
+    "orders",
+    "market",
+    "ledger",
+    "payouts",
+    "pricing",
+    "evidence",
+    "compliance",
+    "staff",
+    "reconciliation",
+}
 REFUSED_CALLS = {
     "open", "io.open", "io.FileIO", "input", "print", "exec", "eval", "breakpoint", "id", "hash",
     "datetime.now", "datetime.utcnow", "datetime.today", "date.today",

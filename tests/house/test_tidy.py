@@ -23,6 +23,7 @@ EMPTY_NAMES = {
 }
 PURE = {
     "domain", "orders", "market", "ledger", "payouts", "pricing", "evidence", "compliance", "staff",
+    "reconciliation",
 }  # fmt: skip
 MONEY_NAME = re.compile(r"(^|_)(fen|ppm)$")
 

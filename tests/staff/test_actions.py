@@ -17,6 +17,7 @@ GOOD: dict[str, dict[str, Any]] = {
     "operations:effect:resolve": {"effect": "0" * 26, "result": "failed"},
     "operations:book:pause": {"routing": False, "reason": "系统维护"},
     "operations:book:resume": {"routing": True},
+    "reconciliation:break:resolve": {"break": "brk_0000000000005", "correction": "suspense"},
     "compliance:licence:record": {
         "number": "Z1",
         "issuer": "PBoC",
@@ -79,6 +80,7 @@ def test_an_amount_that_is_none_is_refused(amount: object, code: str) -> None:
         ("finance:deposit:credit", "outlet", "a\x00b"),
         ("operations:effect:resolve", "result", "unknown"),
         ("operations:effect:resolve", "result", ["failed"]),
+        ("reconciliation:break:resolve", "correction", "hide"),
         ("operations:book:pause", "routing", "false"),
         ("operations:book:pause", "reason", "x" * 501),
         ("compliance:licence:record", "capabilities", []),

@@ -12,10 +12,10 @@ TABLE = {
     "risk": READS | {"exchanges:read", "pause:propose", "pause:approve", "resume:approve"},
     "compliance": READS
     | {"exchanges:read", "staff:read", "deposit:approve", "pause:propose", "pause:approve", "resume:approve"}
-    | {"licence:propose", "licence:approve"},
+    | {"licence:propose", "licence:approve", "break:approve"},
     "finance": READS
     | {"exchanges:read", "deposit:propose", "deposit:approve", "rate_card:approve", "effect:approve"}
-    | {"pause:propose", "pause:approve", "resume:approve"},
+    | {"pause:propose", "pause:approve", "resume:approve", "break:propose", "break:approve"},
     "support": {
         "orders:read",
         "orders:cancel",
@@ -26,7 +26,7 @@ TABLE = {
     },
     "operations": READS
     | {"orders:cancel", "exchanges:read", "effect:propose", "effect:approve"}
-    | {"pause:propose", "pause:approve", "resume:propose", "resume:approve"},
+    | {"pause:propose", "pause:approve", "resume:propose", "resume:approve", "break:propose"},
     "examiner": READS | {"exchanges:read", "staff:read"},
 }
 

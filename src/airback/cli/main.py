@@ -10,6 +10,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from datetime import date
 
 import structlog
 
@@ -149,6 +150,36 @@ def build_parser() -> argparse.ArgumentParser:
     )
     simulate.set_defaults(module="simulate")
 
+    reconcile = verbs.add_parser(
+        "reconcile", parents=[shared, machine], help="lay a far side's statement beside our own rows"
+    )
+    reconcile.add_argument(
+        "--statement", required=True, metavar="FILE", help="CSV, camt.053 XML or Alipay's daily bill"
+    )
+    ours = reconcile.add_mutually_exclusive_group(required=True)
+    ours.add_argument("--ours", metavar="FILE", help="our own rows, in any of these formats")
+    ours.add_argument(
+        "--live", action="store_true", help="our own books; the result is kept and becomes work"
+    )
+    reconcile.add_argument(
+        "--far-side", metavar="NAME", help="such as rail:alipay or carrier:cmcc (for --live)"
+    )
+    reconcile.add_argument(
+        "--day", type=_day, metavar="DAY", help="day in China; default: what the statement says"
+    )
+    reconcile.add_argument("--out", metavar="FILE.csv", help="write every difference")
+    reconcile.set_defaults(module="reconcile")
+
+    bench = verbs.add_parser("bench", help="measure a part of the platform on this machine")
+    measured = bench.add_subparsers(dest="bench", required=True, metavar="PART")
+    bench_reconcile = measured.add_parser(
+        "reconcile", parents=[machine], help="a million rows against a million, beside a bare join"
+    )
+    bench_reconcile.add_argument("--rows", type=_count, default=1_000_000, metavar="N")
+    bench_reconcile.add_argument("--rounds", type=_count, default=5, metavar="N")
+    bench_reconcile.add_argument("--seed", type=int, default=1, metavar="N")
+    bench_reconcile.set_defaults(module="bench_reconcile")
+
     migrate = verbs.add_parser(
         "migrate", parents=[shared, machine], help="bring the database's schema up to date"
     )
@@ -173,6 +204,14 @@ def _count(text: str) -> int:
     if not 1 <= value <= 10_000_000:
         raise argparse.ArgumentTypeError("a whole number from 1 on is needed")
     return value
+
+
+def _day(text: str) -> date:
+    """An argument such as 2026-11-20."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError("a day such as 2026-11-20 is needed") from None
 
 
 def _share(text: str) -> int:

@@ -4,29 +4,10 @@ The code is a promise: it appears in answers, answer files and events, and never
 own error codes are translated to these by the adapters. Texts hold no data of the order they refuse.
 """
 
-from dataclasses import dataclass
 from typing import Final
 
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """One named refusal. `status` is the HTTP status when an API call is refused for it."""
-
-    code: str
-    status: int
-    zh: str
-    en: str
-    remedy_zh: str
-    remedy_en: str
-
-    def sentence(self, language: str) -> str:
-        """The sentence in `zh` or `en`."""
-        return self.zh if language.startswith("zh") else self.en
-
-    def remedy(self, language: str) -> str:
-        """What the person can do, in `zh` or `en`."""
-        return self.remedy_zh if language.startswith("zh") else self.remedy_en
-
+from airback.domain.refusal import Refusal
+from airback.domain.statement_refusals import STATEMENT_REFUSALS
 
 _TABLE: Final = (
     # -- form of what was sent
@@ -718,6 +699,7 @@ _TABLE: Final = (
         "请在我的订单中查看,或重新开始。",
         "Look under My orders, or start again.",
     ),
+    *STATEMENT_REFUSALS,
     # -- our own
     Refusal(
         "internal",

@@ -20,6 +20,7 @@ from airback.engine.decide import decided, payee_given
 from airback.engine.deliver import deliver, delivery_answered, route
 from airback.engine.hold import NEVER_ARRIVED, hold, hold_answered
 from airback.engine.pay import paid_answered, plan_payouts
+from airback.engine.reconcile import settle_statement
 from airback.engine.records import Answer, Letter, OpenEffect, Order
 from airback.engine.screen import screen
 from airback.engine.verify import inspected, verify
@@ -56,6 +57,8 @@ def advance(
         elif letter.kind == "payee" and letter.order_id in batch.orders:
             payee_given(batch, batch.orders[letter.order_id], letter)
             touched[letter.order_id] = None
+        elif letter.kind == "statement":
+            settle_statement(batch, letter)
         elif letter.kind == "decision":
             for answer in decided(batch, letter):
                 for order_id in _fold_answer(batch, answer):

@@ -21,7 +21,7 @@ from airback.domain.ports.carrier import HoldKind
 from airback.domain.ports.keys import KeyProvider
 from airback.domain.ports.rail import RailCapabilities
 from airback.engine.policy import Policy
-from airback.engine.records import Fill, OpenEffect, Order, Payout
+from airback.engine.records import Fill, OpenBreak, OpenEffect, Order, Payout
 from airback.evidence.events import leaf
 from airback.ledger.accounts import Account, account
 from airback.ledger.postings import Balances, Phase, Transfer
@@ -113,6 +113,7 @@ class Batch:
     open_effects: dict[int, list[OpenEffect]] = field(default_factory=dict)
     by_ref: dict[str, OpenEffect] = field(default_factory=dict)
     proofs: dict[int, Proof] = field(default_factory=dict)
+    breaks: dict[int, OpenBreak] = field(default_factory=dict)
     # decisions
     transfers: list[Transfer] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
@@ -131,6 +132,7 @@ class Batch:
     letters: list[int] = field(default_factory=list)
     withdrawn: list[int] = field(default_factory=list)
     rate_cards: list[dict[str, Any]] = field(default_factory=list)
+    resolved: list[tuple[int, str, str]] = field(default_factory=list)
     licences: list[dict[str, Any]] = field(default_factory=list)
     switches: dict[str, tuple[bool, str | None]] = field(default_factory=dict)
     to_pay: list[Order] = field(default_factory=list)

@@ -6,6 +6,7 @@ from typing import Any
 
 from airback.domain.effects import Outcome, Result
 from airback.engine.batch import Batch
+from airback.engine.reconcile import resolve_break
 from airback.engine.records import Answer, Letter, Order
 from airback.ledger.accounts import account, deposit, safeguarded
 from airback.orders.states import State
@@ -68,6 +69,8 @@ def decided(batch: Batch, letter: Letter) -> list[Answer]:
             batch.switches["routing"] = (False, str(after.get("reason") or body["reason"]))
         case "operations:book:resume":
             batch.switches["routing"] = (True, None)
+        case "reconciliation:break:resolve":
+            resolve_break(batch, after, proposal=str(body["proposal"]))
         case "operations:effect:resolve":
             return _resolve(batch, after)
     return []

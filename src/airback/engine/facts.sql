@@ -114,3 +114,7 @@ LEFT JOIN LATERAL (SELECT r.result FROM effect_results r
                    WHERE r.book = e.book AND r.effect_id = e.id AND r.applied ORDER BY r.n DESC LIMIT 1) last ON true
 WHERE e.book = $1 AND e.ref = ANY($2::text[])
 ORDER BY e.id
+
+-- name: open_breaks
+-- Breaks that somebody decided on, as far as they are still open.
+SELECT id, far_side, kind, explanation, left_fen FROM breaks WHERE book = $1 AND id = ANY($2::bigint[]) AND state = 'open'

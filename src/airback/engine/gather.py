@@ -10,7 +10,7 @@ import asyncpg
 from airback.domain.effects import Kind, Result
 from airback.domain.ports.carrier import HoldKind
 from airback.engine.batch import Batch, Proof
-from airback.engine.records import Fill, Letter, OpenEffect, Order, Payout
+from airback.engine.records import Fill, Letter, OpenBreak, OpenEffect, Order, Payout
 from airback.engine.reserve import HOUSE
 from airback.ledger.accounts import account, deposit, payable
 from airback.ledger.postings import Standing
@@ -145,6 +145,12 @@ async def _proofs(conn: Any, batch: Batch, order_ids: list[int]) -> None:
     for row in await conn.fetch(SQL.leaves, batch.book, order_ids):
         proof = batch.proofs.setdefault(row["order_id"], Proof())
         proof.events.append((row["seq"], row["action"], row["at"], row["leaf"]))
+
+
+async def open_breaks(conn: Any, batch: Batch, break_ids: Sequence[int]) -> None:
+    """Bring in those of these breaks that are still open."""
+    for row in await conn.fetch(SQL.open_breaks, batch.book, list(break_ids)):
+        batch.breaks[row["id"]] = OpenBreak(**dict(row))
 
 
 async def open_effects(conn: Any, *, book: int, epoch: int) -> list[OpenEffect]:

@@ -45,6 +45,14 @@ async def append_decision(
     await inbox.append(conn, book=book, kind="decision", order_id=None, ref=None, body=body, at=at)
 
 
+async def append_statement(
+    conn: asyncpg.Connection, *, book: int, body: Mapping[str, Any], at: datetime
+) -> None:
+    """A statement was imported; the writer settles the far side's clearing account with it. `body`: {"statement" (an
+    id), "far_side", "day", "sha256", "rows", "matched", "out_fen", "in_fen", "fee_fen"}."""
+    await inbox.append(conn, book=book, kind="statement", order_id=None, ref=None, body=body, at=at)
+
+
 async def append_withdraw(
     conn: asyncpg.Connection, *, book: int, demand_id: int, outlet: str, at: datetime
 ) -> None:

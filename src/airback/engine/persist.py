@@ -242,6 +242,8 @@ async def _decisions(conn: Any, batch: Batch) -> None:
             card["approved_by"],
             batch.now,
         )
+    if batch.resolved:
+        await conn.execute(SQL.resolve_breaks, batch.book, batch.now, *_columns(batch.resolved))
     for licence in batch.licences:
         await conn.execute(
             SQL.insert_licence,

@@ -156,3 +156,9 @@ INSERT INTO licences (book, number, issuer, capabilities, valid_from, valid_unti
 VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (book, number) DO UPDATE SET
     issuer = EXCLUDED.issuer, capabilities = EXCLUDED.capabilities, valid_from = EXCLUDED.valid_from,
     valid_until = EXCLUDED.valid_until, recorded_by = EXCLUDED.recorded_by
+
+-- name: resolve_breaks
+-- Close breaks whose correction this batch posts.
+UPDATE breaks b SET state = 'corrected', closed_at = $2, correction = r.correction, resolved_by = r.proposal
+FROM unnest($3::bigint[], $4::text[], $5::text[]) AS r (id, correction, proposal)
+WHERE b.book = $1 AND b.id = r.id AND b.state = 'open'

@@ -125,6 +125,18 @@ class OpenEffect:
 
 
 @dataclass(frozen=True, slots=True)
+class OpenBreak:
+    """A difference from a far side's statement that nobody has resolved. `left_fen` stands on the clearing account,
+    credit positive: so much more did we book as gone out than the far side moved."""
+
+    id: int
+    far_side: str
+    kind: str | None
+    explanation: str
+    left_fen: int
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """A far side's word on one effect, on its way to the writer. `asked`: it answers a question, not the sending."""
 

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import structlog
 
+from airback.domain import ids
 from airback.domain.effects import FINAL as FINAL_RESULTS
 from airback.domain.effects import Kind, Outcome, Result
 from airback.domain.ports.keys import KeyProvider
@@ -176,6 +177,7 @@ class Writer:
         order_ids = set(due)
         payout_ids = set[int]()
         deposits = set[str]()
+        breaks = list[int]()
         effects = [answer.effect for answer in answers]
         for letter in letters:
             if letter.order_id is not None:
@@ -183,6 +185,9 @@ class Writer:
             if letter.body.get("action") == "operations:effect:resolve":
                 effect = batch.open_by_ref(str(letter.body["after"].get("effect")))
                 effects += [effect] if effect else []
+            if letter.body.get("action") == "reconciliation:break:resolve":
+                found = ids.parse_public("brk", str(letter.body["after"]["break"]))
+                breaks += [] if found is None else [found]
             if letter.body.get("action") == "finance:deposit:credit":
                 deposits.add(str(letter.body["after"]["outlet"]))
         for effect in effects:
@@ -191,6 +196,8 @@ class Writer:
             if effect.payout_id is not None:
                 payout_ids.add(effect.payout_id)
         await gather.facts(conn, batch, order_ids=order_ids, payout_ids=sorted(payout_ids), deposits=deposits)
+        if breaks:
+            await gather.open_breaks(conn, batch, breaks)
         for effect in self._open.values():
             if effect.order_id in batch.orders:
                 batch.open_effects.setdefault(effect.order_id, []).append(effect)

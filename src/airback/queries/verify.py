@@ -192,7 +192,7 @@ async def _statements(
 
 async def _compare(conn: Any, *, book: int, statements: Statements) -> Finding:
     finding = Finding("8")
-    explained = {row["subject"] for row in await conn.fetch(SQL.open_breaks, book)}
+    explained = {row["subject"] for row in await conn.fetch(SQL.explained_differences, book)}
     for far_side, lines in statements.items():
         if isinstance(lines, str):
             finding.unchecked = f"{far_side}: {lines}"

@@ -210,6 +210,8 @@ WHERE e.book = $1 AND e.kind IN ('hold', 'transfer', 'redeem', 'release', 'pay')
 SELECT far_side, min(at) AS since FROM effects
 WHERE book = $1 AND kind IN ('transfer', 'redeem', 'pay', 'hold') GROUP BY far_side ORDER BY far_side
 
--- name: open_breaks
--- 8. Differences that are already somebody's work.
-SELECT subject FROM alarms WHERE book = $1 AND kind IN ('statement_difference', 'far_side_contradicts') AND closed_at IS NULL
+-- name: explained_differences
+-- 8. Differences that are explained: somebody's work, or resolved by two people.
+SELECT reference AS subject FROM breaks WHERE book = $1 AND reference IS NOT NULL
+UNION
+SELECT subject FROM alarms WHERE book = $1 AND kind = 'far_side_contradicts' AND closed_at IS NULL

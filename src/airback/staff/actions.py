@@ -31,6 +31,7 @@ class Form(StrEnum):
     WORDS = "words"
     RESULT = "result"
     DOCUMENT = "document"
+    CORRECTION = "correction"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +123,7 @@ class Change:
 
 _OUTLET: Final = Field("outlet", Form.TEXT, "渠道", "Outlet")
 _EFFECT: Final = Field("effect", Form.TEXT, "指令流水号", "Effect's reference")
+_BREAK: Final = Field("break", Form.TEXT, "差异编号", "Break")
 _ROUTING: Final = Field("routing", Form.FLAG, "收购", "Buying")
 _PAUSE_REASON: Final = Field("reason", Form.TEXT, "对卖家说明的原因", "Reason shown to sellers")
 
@@ -209,6 +211,25 @@ ACTIONS: Final = MappingProxyType(
                 valid_for=timedelta(hours=24),
             ),
             Action(
+                name="reconciliation:break:resolve",
+                propose=Permission.PROPOSE_BREAK,
+                approve=Permission.APPROVE_BREAK,
+                zh="处理对账差异",
+                en="Resolve a break",
+                before=(
+                    _BREAK,
+                    Field("far_side", Form.TEXT, "对方", "Far side"),
+                    Field("explanation", Form.TEXT, "差异原因", "Explanation"),
+                    Field("reference", Form.TEXT, "流水号", "Reference", optional=True),
+                    Field("our_amount_fen", Form.FEN, "我方金额", "Our amount", optional=True),
+                    Field("their_amount_fen", Form.FEN, "对方金额", "Their amount", optional=True),
+                    Field("left_fen", Form.FEN, "清算账户余留", "Left on the clearing account"),
+                    Field("state", Form.TEXT, "状态", "State"),
+                ),
+                after=(_BREAK, Field("correction", Form.CORRECTION, "更正方式", "Correction")),
+                compared=frozenset({"state", "left_fen"}),
+            ),
+            Action(
                 name="compliance:licence:record",
                 propose=Permission.PROPOSE_LICENCE,
                 approve=Permission.APPROVE_LICENCE,
@@ -262,6 +283,16 @@ KIND_NAMES: Final = MappingProxyType(
     }
 )
 
+#: How a break may be resolved: (zh-CN, English), by the names of `airback.reconciliation.breaks.Correction`.
+CORRECTIONS: Final = MappingProxyType(
+    {
+        "fee": ("记为渠道手续费", "Book as a rail's charge"),
+        "loss": ("记为损益", "Book as profit or loss"),
+        "suspense": ("转入暂记", "Move into suspense"),
+        "nothing": ("双方已一致,无需记账", "Both sides agree by now; nothing is booked"),
+    }
+)
+
 _FLAGS: Final = {True: ("进行中", "on"), False: ("已暂停", "paused")}
 
 
@@ -278,6 +309,8 @@ def shown(value: Any, *, form: Form, language: str) -> str | None:
         return ", ".join(str(word) for word in value)
     if form is Form.RESULT and isinstance(value, str) and value in RESULT_NAMES:
         return RESULT_NAMES[Result(value)][second]
+    if form is Form.CORRECTION and isinstance(value, str) and value in CORRECTIONS:
+        return CORRECTIONS[value][second]
     return value if isinstance(value, str) else str(value)
 
 
@@ -328,6 +361,10 @@ def _is_document(value: Any) -> bool:
     return isinstance(value, dict) and len(value) > 0
 
 
+def _is_correction(value: Any) -> bool:
+    return isinstance(value, str) and value in CORRECTIONS
+
+
 _GOOD: Final[dict[Form, Callable[[Any], bool]]] = {
     Form.TEXT: _is_text,
     Form.TIME: _is_time,
@@ -335,4 +372,5 @@ _GOOD: Final[dict[Form, Callable[[Any], bool]]] = {
     Form.WORDS: _are_words,
     Form.RESULT: _is_resolution,
     Form.DOCUMENT: _is_document,
+    Form.CORRECTION: _is_correction,
 }

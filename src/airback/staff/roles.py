@@ -51,6 +51,8 @@ class Permission(StrEnum):
     APPROVE_RESUME = "resume:approve"
     PROPOSE_LICENCE = "licence:propose"
     APPROVE_LICENCE = "licence:approve"
+    PROPOSE_BREAK = "break:propose"
+    APPROVE_BREAK = "break:approve"
 
 
 R = Role
@@ -79,6 +81,7 @@ GRANTS: Final = MappingProxyType(
             P.READ_EXCHANGES,
             P.READ_STAFF,
             P.APPROVE_DEPOSIT,
+            P.APPROVE_BREAK,
             P.PROPOSE_PAUSE,
             P.APPROVE_PAUSE,
             P.APPROVE_RESUME,
@@ -90,6 +93,8 @@ GRANTS: Final = MappingProxyType(
             P.READ_EXCHANGES,
             P.PROPOSE_DEPOSIT,
             P.APPROVE_DEPOSIT,
+            P.PROPOSE_BREAK,
+            P.APPROVE_BREAK,
             P.APPROVE_RATE_CARD,
             P.APPROVE_EFFECT,
             P.PROPOSE_PAUSE,
@@ -110,6 +115,7 @@ GRANTS: Final = MappingProxyType(
         | {
             P.READ_EXCHANGES,
             P.CANCEL_ORDERS,
+            P.PROPOSE_BREAK,
             P.PROPOSE_EFFECT,
             P.APPROVE_EFFECT,
             P.PROPOSE_PAUSE,

@@ -19,6 +19,8 @@ PAGES = {
     "/console/approvals": "proposals:read",
     "/console/outlets": "outlets:read",
     "/console/money": "money:read",
+    "/console/breaks": "money:read",
+    "/console/breaks?show=all": "money:read",
     "/console/prices": "prices:read",
     "/console/licences": "licences:read",
     "/console/staff": "staff:read",
@@ -30,6 +32,8 @@ PAGES = {
     "/console/approvals/propose/pause": "pause:propose",
     "/console/approvals/propose/resume": "resume:propose",
     "/console/approvals/propose/licence": "licence:propose",
+    "/console/approvals/propose/break": "break:propose",
+    "/console/approvals/propose/break?about={brk}": "break:propose",
     "/console/approvals/propose/rate-card": "rate_card:propose",
 }
 EVERYBODY = [role.value for role in Role]
@@ -37,7 +41,7 @@ CANARY = "\"><script>alert(7)</script>&amp;'x"
 
 
 def fill(path: str, made: dict[str, Any]) -> str:
-    return path.format(main=ids.public("ord", made["main"]), ref=made["ref"])
+    return path.format(main=ids.public("ord", made["main"]), ref=made["ref"], brk=made["brk"])
 
 
 def no_markup(answer: httpx.Response) -> None:

@@ -9,6 +9,8 @@ import airback.web.console as package
 from airback.domain.effects import Kind, Result
 from airback.orders.states import FillState, State
 from airback.payouts.states import State as PayoutState
+from airback.reconciliation.breaks import Correction, Explanation
+from airback.reconciliation.breaks import State as BreakState
 from airback.staff.actions import ACTIONS
 from airback.web.console.words import Words
 from airback.web.templates import environment, translations
@@ -59,6 +61,9 @@ def test_templates_compile_and_carry_no_inline_code(path: Path) -> None:
         ("result", Result),
         ("effect", Kind),
         ("action", ACTIONS),
+        ("explanation", Explanation),
+        ("break", BreakState),
+        ("correction", Correction),
     ],
 )
 def test_every_code_has_a_word_in_both_languages(table: str, codes: object) -> None:

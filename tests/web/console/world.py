@@ -597,6 +597,18 @@ async def furnish(pool: asyncpg.Pool, *, now: datetime = START, mark: str = "") 
             exchanges=[exchange],
             detail={"before_fen": 25_000, "after_fen": 15_000},
         )
+        made["brk"] = ids.public("brk", 77)
+        await conn.execute(
+            "INSERT INTO breaks (book, id, statement, far_side, day, explanation, state, owner, due_at, confidence_ppm,"
+            " reference, far_reference, kind, direction, our_amount_fen, their_amount_fen, left_fen, at, opened_at)"
+            " VALUES ($1, 77, 1, $2, $3, 'amount', 'open', 'finance', $4, 1000000, $5, $5, $5, 'out', 500, 700, -200, $6, $6)",
+            BOOK,
+            f"rail:alipay{mark}",
+            now.date(),
+            now + timedelta(days=1),
+            f"REF{mark}",
+            now,
+        )
         made["ref"] = await insert_effect(
             conn,
             id=main + 2,

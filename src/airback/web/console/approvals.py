@@ -31,6 +31,7 @@ FORMS: Final[Mapping[str, str]] = {
     "pause": "operations:book:pause",
     "resume": "operations:book:resume",
     "licence": "compliance:licence:record",
+    "break": "reconciliation:break:resolve",
 }
 
 

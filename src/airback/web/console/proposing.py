@@ -18,8 +18,9 @@ from airback.domain.money import MoneyError, parse_yuan
 from airback.domain.refusals import Refused
 from airback.engine import propose
 from airback.queries import console
-from airback.staff.actions import ACTIONS, RESOLUTIONS, Action
-from airback.store import licences
+from airback.reconciliation.breaks import State as BreakState
+from airback.staff.actions import ACTIONS, CORRECTIONS, RESOLUTIONS, Action
+from airback.store import licences, statements
 from airback.web.console.approvals import APPROVALS, FORMS
 from airback.web.console.desk import (
     MOST_BODY,
@@ -68,6 +69,8 @@ async def _stands(
                 "result": effect.result,
                 "amount_fen": effect.amount_fen,
             }
+        case "reconciliation:break:resolve":
+            return await _break_stands(conn, here.book, about)
         case "compliance:licence:record":
             for licence in await licences.list_licences(conn, book=here.book):
                 if licence.number == about:
@@ -83,6 +86,24 @@ async def _stands(
             cards = await console.rate_cards(conn, book=here.book)
             card = console.in_force(cards, now=here.now())
             return {} if card is None else {"version": str(card.version), "document": card.document}
+
+
+async def _break_stands(conn: asyncpg.Connection, book: int, about: str) -> dict[str, Any]:
+    break_id = ids.parse_public("brk", about)
+    found = None if break_id is None else await statements.get_break(conn, book=book, break_id=break_id)
+    if found is None:
+        return {}
+    stands = {
+        "break": ids.public("brk", found.id),
+        "far_side": found.far_side,
+        "explanation": found.explanation,
+        "reference": found.reference,
+        "our_amount_fen": found.our_amount_fen,
+        "their_amount_fen": found.their_amount_fen,
+        "left_fen": found.left_fen,
+        "state": found.state,
+    }
+    return {key: value for key, value in stands.items() if value is not None}
 
 
 async def _form(
@@ -124,6 +145,10 @@ async def _form(
             else [],
             capabilities=[str(one) for one in Capability],
             resolutions=[str(one) for one in RESOLUTIONS],
+            corrections=list(CORRECTIONS),
+            breaks=await statements.list_breaks(conn, book=here.book, limit=100)
+            if form == "break" and not stands
+            else [],
             card_text=card_text,
         )
 
@@ -161,6 +186,7 @@ async def propose_form(request: AnyRequest, form: FromPath[str]) -> Response[Any
         "from",
         "until",
         "result",
+        "correction",
         "public_reason",
         "effective",
         "reason",
@@ -231,6 +257,12 @@ def _read(
             amount = _fen(values["amount"]) if values["amount"] else None
             after: dict[str, Any] = {"effect": values["about"], "result": values["result"]}
             return values["about"], after | ({} if amount is None else {"amount_fen": amount})
+        case "break":
+            if not stands:
+                raise Refused("not_found", field="break")
+            if stands["state"] != BreakState.OPEN:
+                raise Refused("break_closed", field="break")
+            return str(stands["break"]), {"break": stands["break"], "correction": values["correction"]}
         case "licence":
             return values["number"], {
                 "number": values["number"],

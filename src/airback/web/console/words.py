@@ -15,7 +15,9 @@ from airback.domain.refusals import REFUSALS
 from airback.orders.states import FillState
 from airback.orders.states import State as OrderState
 from airback.payouts.states import State as PayoutState
-from airback.staff.actions import ACTIONS, KIND_NAMES, RESULT_NAMES
+from airback.reconciliation.breaks import Explanation
+from airback.reconciliation.breaks import State as BreakState
+from airback.staff.actions import ACTIONS, CORRECTIONS, KIND_NAMES, RESULT_NAMES
 from airback.staff.proposals import State as ProposalState
 from airback.staff.roles import ROLE_NAMES, Role
 
@@ -196,6 +198,26 @@ _SOURCES: Final = {
     "messenger": ("短信", "Messenger"),
 }
 
+EXPLANATION: Final = MappingProxyType(
+    {
+        Explanation.DUPLICATE: Word("重复", "Duplicate", RED),
+        Explanation.REVERSED: Word("已冲正", "Reversed", RED),
+        Explanation.FEE: Word("手续费", "Fee", AZURE),
+        Explanation.AMOUNT: Word("金额不符", "Amount differs", ORANGE),
+        Explanation.TIMING: Word("时间差", "Timing", BLUE),
+        Explanation.MISSING_HERE: Word("我方缺", "Missing here", RED),
+        Explanation.MISSING_THERE: Word("对方缺", "Missing there", ORANGE),
+    }
+)
+BREAK: Final = MappingProxyType(
+    {
+        BreakState.OPEN: Word("未结", "Open", ORANGE),
+        BreakState.MATCHED: Word("已对上", "Matched", GREEN),
+        BreakState.CORRECTED: Word("已更正", "Corrected", GREEN),
+    }
+)
+CORRECTION: Final = MappingProxyType({code: Word(zh, en) for code, (zh, en) in CORRECTIONS.items()})
+
 _VERBS: Final = {
     "submitted": ("提交", "submitted"),
     "requoted": ("重新报价", "requoted"),
@@ -229,6 +251,9 @@ _TABLES: Final[Mapping[str, Mapping[Any, Word]]] = MappingProxyType(
         "outlet": OUTLET_KIND,
         "account": ACCOUNT,
         "alarm": ALARM,
+        "explanation": EXPLANATION,
+        "break": BREAK,
+        "correction": CORRECTION,
     }
 )
 

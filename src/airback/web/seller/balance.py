@@ -9,7 +9,8 @@ from litestar import Request, Response, get, post
 
 from airback.domain.assets import BALANCE, CARRIERS
 from airback.domain.ports.carrier import CodeCheck, CodeRefused, FarSideUnreachable, Line, LineStatus
-from airback.domain.refusals import REFUSALS, Refusal, Refused
+from airback.domain.refusal import Refusal
+from airback.domain.refusals import REFUSALS, Refused
 from airback.orders.proofs import check_proof, make_proof
 from airback.pricing.cards import RateCard
 from airback.web.seller import forms, prices

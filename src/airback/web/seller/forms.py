@@ -10,7 +10,8 @@ from typing import Final
 from airback.domain.assets import CARRIERS
 from airback.domain.money import MAX_FEN, MoneyError, parse_yuan
 from airback.domain.numbers import parse_card_code, parse_card_number, parse_mobile
-from airback.domain.refusals import REFUSALS, Refusal
+from airback.domain.refusal import Refusal
+from airback.domain.refusals import REFUSALS
 
 Errors = dict[str, Refusal]
 """Refusals by the name of the field they belong to."""

@@ -6,7 +6,8 @@ import structlog
 from litestar import Request, Response
 from litestar.exceptions import HTTPException
 
-from airback.domain.refusals import REFUSALS, Refusal, Refused
+from airback.domain.refusal import Refusal
+from airback.domain.refusals import REFUSALS, Refused
 from airback.web.seller.confirm import DraftGone
 from airback.web.seller.visit import FormStale, open_visit
 

@@ -1,0 +1,112 @@
+"""Refusals of statements and of breaks, a part of the table in `airback.domain.refusals`."""
+
+from typing import Final
+
+from airback.domain.refusal import Refusal
+
+STATEMENT_REFUSALS: Final = (
+    Refusal(
+        "statement_format_unknown",
+        422,
+        "无法识别对账单的格式。",
+        "The statement's format is not known.",
+        "请提供 CSV、camt.053 或支付宝账单的原文件。",
+        "Give the original file: CSV, camt.053 or an Alipay bill.",
+    ),
+    Refusal(
+        "statement_columns_missing",
+        422,
+        "对账单缺少必要的列。",
+        "The statement lacks a required column.",
+        "请补上流水号、金额、时间各列。",
+        "Provide the columns reference, amount and time.",
+    ),
+    Refusal(
+        "statement_truncated",
+        422,
+        "对账单不完整,未予导入。",
+        "The statement is cut short and was not imported.",
+        "请重新下载完整的文件。",
+        "Download the whole file again.",
+    ),
+    Refusal(
+        "statement_totals_wrong",
+        422,
+        "对账单的合计与明细不符,未予导入。",
+        "The statement's totals are not those of its rows; it was not imported.",
+        "请向对方索取更正的文件。",
+        "Ask the far side for a corrected file.",
+    ),
+    Refusal(
+        "statement_wrong_day",
+        422,
+        "对账单不属于所选日期,未予导入。",
+        "The statement is of another day and was not imported.",
+        "请核对日期或更换文件。",
+        "Check the day, or give that day's file.",
+    ),
+    Refusal(
+        "statement_day_taken",
+        409,
+        "该日期已导入另一份对账单。",
+        "Another statement of that day was imported.",
+        "请核对两份文件;已导入的不会被覆盖。",
+        "Compare the two files; what was imported is not replaced.",
+    ),
+    Refusal(
+        "xml_unsafe",
+        422,
+        "XML 文件含有 DTD 或实体,未予读取。",
+        "The XML file brings a DTD or entities and was not read.",
+        "请向对方索取标准的 camt.053 文件。",
+        "Ask the far side for a plain camt.053 file.",
+    ),
+    Refusal(
+        "row_incomplete",
+        422,
+        "该行的列数与表头不符。",
+        "The row has not as many cells as the header.",
+        "请对照原文件更正该行。",
+        "Correct the row from the original file.",
+    ),
+    Refusal(
+        "row_wrong_day",
+        422,
+        "该行不在对账单的日期之内。",
+        "The row lies outside the statement's day.",
+        "请将其归入当日的对账单。",
+        "Put it into the statement of its own day.",
+    ),
+    Refusal(
+        "row_encoding_mixed",
+        422,
+        "该行的编码与文件其余部分不同。",
+        "The row is in another text encoding than the rest of the file.",
+        "请将整个文件另存为一种编码。",
+        "Save the whole file in one encoding.",
+    ),
+    Refusal(
+        "time_malformed",
+        422,
+        "时间格式不正确。",
+        "The time does not have the right form.",
+        "请使用如 2026-11-20 08:00:00 的时间。",
+        "Give a time such as 2026-11-20 08:00:00.",
+    ),
+    Refusal(
+        "currency_unknown",
+        422,
+        "仅支持人民币。",
+        "Only CNY is supported.",
+        "请单独处理其他币种。",
+        "Deal with other currencies apart.",
+    ),
+    Refusal(
+        "break_closed",
+        409,
+        "该差异已经了结。",
+        "This break is already closed.",
+        "请查看其处理结果。",
+        "See how it was resolved.",
+    ),
+)

@@ -1,0 +1,87 @@
+-- Statements and breaks.
+
+-- name: find_statement
+-- The statement of one far side and day.
+SELECT id, sha256, rows, matched, quarantined, layout, totals_checked, imported_at
+FROM statements WHERE book = $1 AND far_side = $2 AND day = $3
+
+-- name: insert_statement
+-- One statement for each far side and day.
+INSERT INTO statements (book, id, far_side, day, layout, sha256, rows, out_fen, in_fen, fee_fen, matched, quarantined,
+                        totals_checked, imported_by, imported_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+ON CONFLICT DO NOTHING RETURNING id
+
+-- name: executed_since
+-- What we hold a far side to have executed, by when we learned of it; open effects have no time yet. Reservations that
+-- are the carrier's own are on no statement.
+SELECT e.ref, e.kind, coalesce(r.amount_fen, e.amount_fen) AS amount_fen, r.far_ref, coalesce(r.result, 'open') AS result,
+       coalesce(r.at, e.at) AS at
+FROM effects e
+LEFT JOIN orders o ON o.book = e.book AND o.id = e.order_id
+LEFT JOIN LATERAL (SELECT result, amount_fen, far_ref, at FROM effect_results r
+                   WHERE r.book = e.book AND r.effect_id = e.id AND r.applied ORDER BY r.n DESC LIMIT 1) r ON true
+WHERE e.book = $1 AND e.far_side = $2 AND e.at >= $3 AND e.at < $4
+  AND (e.kind IN ('transfer', 'redeem', 'pay') OR e.kind IN ('hold', 'release') AND o.hold_kind = 'custody')
+
+-- name: executed_refs
+-- The same for given references, whenever they were.
+SELECT e.ref, e.kind, coalesce(r.amount_fen, e.amount_fen) AS amount_fen, r.far_ref, coalesce(r.result, 'open') AS result,
+       coalesce(r.at, e.at) AS at
+FROM effects e
+LEFT JOIN LATERAL (SELECT result, amount_fen, far_ref, at FROM effect_results r
+                   WHERE r.book = e.book AND r.effect_id = e.id AND r.applied ORDER BY r.n DESC LIMIT 1) r ON true
+WHERE e.book = $1 AND e.far_side = $2 AND e.ref = ANY($3::text[])
+
+-- name: known_references
+-- References of a far side that some earlier statement has already dealt with.
+SELECT reference FROM breaks WHERE book = $1 AND far_side = $2 AND reference = ANY($3::text[])
+
+-- name: statement_days
+-- Days of a far side's statements that are in.
+SELECT day FROM statements WHERE book = $1 AND far_side = $2
+  AND day >= ($3::timestamptz AT TIME ZONE 'Asia/Shanghai')::date AND day < ($4::timestamptz AT TIME ZONE 'Asia/Shanghai')::date
+
+-- name: open_timing
+-- Timing breaks that wait for a later statement.
+SELECT id, day, reference, (our_amount_fen IS NOT NULL) AS ours FROM breaks
+WHERE book = $1 AND far_side = $2 AND explanation = 'timing' AND state = 'open' AND day < $3
+
+-- name: close_matched
+-- The other half came.
+UPDATE breaks SET state = 'matched', closed_at = $2 WHERE book = $1 AND id = ANY($3::bigint[]) AND state = 'open'
+
+-- name: rename_breaks
+-- The next day's statement came without the other half: it was no matter of timing.
+UPDATE breaks b SET explanation = r.explanation, owner = r.owner, due_at = r.due_at
+FROM unnest($2::bigint[], $3::text[], $4::text[], $5::timestamptz[]) AS r (id, explanation, owner, due_at)
+WHERE b.book = $1 AND b.id = r.id AND b.state = 'open'
+
+-- name: get_break
+-- One break.
+SELECT id, far_side, day, explanation, state, owner, due_at, confidence_ppm, reference, far_reference, kind, direction,
+       our_amount_fen, their_amount_fen, their_fee_fen, left_fen, at, opened_at, closed_at, correction
+FROM breaks WHERE book = $1 AND id = $2
+
+-- name: list_breaks
+-- Breaks, open ones or all, those due first.
+SELECT id, far_side, day, explanation, state, owner, due_at, confidence_ppm, reference, far_reference, kind, direction,
+       our_amount_fen, their_amount_fen, their_fee_fen, left_fen, at, opened_at, closed_at, correction
+FROM breaks WHERE book = $1 AND (NOT $2 OR state = 'open') AND ($3::text IS NULL OR far_side = $3)
+ORDER BY closed_at NULLS FIRST, due_at, id LIMIT $4
+
+-- name: clearing
+-- Each clearing account, what its open breaks leave on it, and what no statement has covered yet.
+SELECT a.code, a.credits_posted - a.debits_posted AS balance_fen,
+       (SELECT count(*) FROM breaks b WHERE b.book = a.book AND b.far_side = 'rail:' || split_part(a.code, ':', 2)
+        AND b.state = 'open') AS open_breaks,
+       (SELECT coalesce(sum(b.left_fen), 0)::bigint FROM breaks b
+        WHERE b.book = a.book AND b.far_side = 'rail:' || split_part(a.code, ':', 2) AND b.state = 'open') AS open_fen,
+       (SELECT coalesce(sum(t.amount_fen), 0)::bigint FROM transfers t
+        WHERE t.book = a.book AND t.kind = 'pay' AND t.phase = 'post' AND t.credit = a.id
+          AND NOT EXISTS (SELECT 1 FROM statements s WHERE s.book = t.book
+                          AND s.far_side = 'rail:' || split_part(a.code, ':', 2)
+                          AND s.day = (t.event_at AT TIME ZONE 'Asia/Shanghai')::date)
+          AND NOT EXISTS (SELECT 1 FROM effects e JOIN breaks b ON b.book = e.book AND b.reference = e.ref
+                          WHERE e.book = t.book AND e.payout_id = t.subject AND b.state = 'matched')) AS not_stated_fen
+FROM accounts a WHERE a.book = $1 AND a.asset = 'CNY' AND a.code LIKE 'clearing:%' ORDER BY a.code
