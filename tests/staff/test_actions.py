@@ -15,6 +15,7 @@ GOOD: dict[str, dict[str, Any]] = {
     "finance:float:credit": {"amount_fen": 100},
     "pricing:rate_card:publish": {"document": {"v": 1}, "effective_at": "2026-12-01T00:00:00+00:00"},
     "operations:effect:resolve": {"effect": "0" * 26, "result": "failed"},
+    "operations:order:decide": {"order": "ord_1", "course": "pay"},
     "operations:book:pause": {"routing": False, "reason": "系统维护"},
     "operations:book:resume": {"routing": True},
     "compliance:licence:record": {
@@ -79,6 +80,7 @@ def test_an_amount_that_is_none_is_refused(amount: object, code: str) -> None:
         ("finance:deposit:credit", "outlet", "a\x00b"),
         ("operations:effect:resolve", "result", "unknown"),
         ("operations:effect:resolve", "result", ["failed"]),
+        ("operations:order:decide", "course", "close"),
         ("operations:book:pause", "routing", "false"),
         ("operations:book:pause", "reason", "x" * 501),
         ("compliance:licence:record", "capabilities", []),

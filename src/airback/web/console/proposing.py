@@ -18,7 +18,7 @@ from airback.domain.money import MoneyError, parse_yuan
 from airback.domain.refusals import Refused
 from airback.engine import propose
 from airback.queries import console
-from airback.staff.actions import ACTIONS, RESOLUTIONS, Action
+from airback.staff.actions import ACTIONS, COURSES, RESOLUTIONS, Action
 from airback.store import licences
 from airback.web.console.approvals import APPROVALS, FORMS
 from airback.web.console.desk import (
@@ -32,6 +32,7 @@ from airback.web.console.desk import (
     show,
     visitor,
 )
+from airback.web.layout import language_of
 from airback.web.templates import BEIJING
 
 
@@ -68,6 +69,9 @@ async def _stands(
                 "result": effect.result,
                 "amount_fen": effect.amount_fen,
             }
+        case "operations:order:decide":
+            order_id = ids.parse_public("ord", about)
+            return await console.order_in_review(conn, book=here.book, order_id=order_id) if order_id else {}
         case "compliance:licence:record":
             for licence in await licences.list_licences(conn, book=here.book):
                 if licence.number == about:
@@ -122,6 +126,13 @@ async def _form(
             effects=await console.open_effects(conn, book=here.book, limit=100)
             if form == "effect" and not stands
             else [],
+            reviews=await console.orders_in_review(conn, book=here.book, limit=100)
+            if form == "order" and not stands
+            else [],
+            courses={
+                one: names[0 if language_of(request).startswith("zh") else 1]
+                for one, names in COURSES.items()
+            },
             capabilities=[str(one) for one in Capability],
             resolutions=[str(one) for one in RESOLUTIONS],
             card_text=card_text,
@@ -161,6 +172,7 @@ async def propose_form(request: AnyRequest, form: FromPath[str]) -> Response[Any
         "from",
         "until",
         "result",
+        "course",
         "public_reason",
         "effective",
         "reason",
@@ -231,6 +243,10 @@ def _read(
             amount = _fen(values["amount"]) if values["amount"] else None
             after: dict[str, Any] = {"effect": values["about"], "result": values["result"]}
             return values["about"], after | ({} if amount is None else {"amount_fen": amount})
+        case "order":
+            if not stands:
+                raise Refused("not_found", field="order")
+            return values["about"], {"order": values["about"], "course": values["course"]}
         case "licence":
             return values["number"], {
                 "number": values["number"],
