@@ -153,3 +153,16 @@ async def test_a_price_list_counts_from_the_time_that_was_approved(street: Stree
     assert cards[1].effective_from >= now - timedelta(seconds=1)
     assert card_in_force(cards, datetime.now(UTC)).version == 2
     assert card_in_force(cards, now + timedelta(hours=2)).version == 3
+
+
+async def test_a_card_that_no_request_reached_can_be_ended(street: Street) -> None:
+    street.carriers["cmcc"].plan[Kind.REDEEM].extend(["unsent"] * 6)
+    (order,) = await street.sell(street.ask_card(street.card("cmcc", 10_000)))
+    assert await street.settle() == Counter({"in_review:delivery_failed": 1})
+    await decide(street, order, "fail", code="delivery_failed")
+    await folded(street)
+    assert await street.states() == Counter({"failed:delivery_failed": 1})
+    assert (
+        await street.pool.fetchval("SELECT sum(open_fen) FROM open_demands WHERE carrier='cmcc'") == 360_000
+    )
+    await assert_clean(street)

@@ -15,7 +15,7 @@ TABLE = {
     | {"licence:propose", "licence:approve"},
     "finance": READS
     | {"exchanges:read", "deposit:propose", "deposit:approve", "rate_card:approve", "effect:approve"}
-    | {"pause:propose", "pause:approve", "resume:approve"},
+    | {"order:approve", "pause:propose", "pause:approve", "resume:approve"},
     "support": {
         "orders:read",
         "orders:cancel",
@@ -23,9 +23,11 @@ TABLE = {
         "prices:read",
         "proposals:read",
         "effect:propose",
+        "order:propose",
     },
     "operations": READS
     | {"orders:cancel", "exchanges:read", "effect:propose", "effect:approve"}
+    | {"order:propose", "order:approve"}
     | {"pause:propose", "pause:approve", "resume:propose", "resume:approve"},
     "examiner": READS | {"exchanges:read", "staff:read"},
 }

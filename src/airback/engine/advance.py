@@ -97,7 +97,8 @@ def _fold_answer(batch: Batch, answer: Answer) -> list[int]:
     """Fold one far side's word; the orders it concerns."""
     effect, outcome = answer.effect, answer.outcome
     if effect.result in FINAL_RESULTS:
-        if effect.result is Result.FAILED and outcome.result is Result.SUCCEEDED:
+        moves = effect.kind not in (Kind.INSPECT, Kind.NOTIFY)
+        if moves and effect.result is Result.FAILED and outcome.result is Result.SUCCEEDED:
             # Done after all, and what needed it may have been done anew: nobody but a person can tell.
             batch.settle(effect, outcome)
             batch.alarm(

@@ -10,7 +10,7 @@ from airback.domain.effects import Kind, Outcome, Result
 from airback.domain.refusals import Refused
 from airback.engine.batch import Batch
 from airback.engine.records import Answer, Letter, Order
-from airback.engine.reserve import release_fills
+from airback.engine.reserve import release_fills, reopen, settle_earmark
 from airback.ledger.accounts import account, deposit, safeguarded
 from airback.orders.states import FINAL, TRANSITIONS, FillState, State
 from airback.pricing.cards import in_force_from, parse_card
@@ -174,12 +174,7 @@ def course_target(order: Order, course: str) -> State | None:
         return State.CREDITED if came_from is State.CREDITED else None
     if course == "resume":
         return came_from if came_from in TRANSITIONS[State.IN_REVIEW] else None
-    if (
-        course not in _ENDS
-        or order.delivered_fen
-        or order.credited_fen
-        or any(fill.state is FillState.DELIVERING for fill in order.fills)
-    ):
+    if course not in _ENDS or order.delivered_fen or order.credited_fen:
         return None
     return State.CANCELLING if order.held_fen else _ENDS[course]
 
@@ -197,6 +192,11 @@ def _decide_order(batch: Batch, after: dict[str, Any]) -> list[int]:
         code = "cancelled" if end is State.CANCELLED else code
     if end is not None:
         release_fills(batch, order)
+        for fill in order.fills:
+            if fill.state is FillState.DELIVERING:  # nothing of it is open: its request came to nothing
+                batch.move_fill(fill, FillState.FAILED)
+                settle_earmark(batch, order, fill, pays_fen=0)
+                reopen(batch, order, fill, fill.face_fen)
     batch.move(order, target, code=code if target is end else None)
     if target is State.CANCELLING and end is not None:
         order.resume, order.code = str(end), code

@@ -29,9 +29,6 @@ def route(batch: Batch, order: Order) -> None:
 
 def deliver(batch: Batch, order: Order) -> None:
     """routed: send what has not been sent, find takers for what lost its own, and go on when all is delivered."""
-    if f"carrier:{order.carrier}" in batch.full:
-        batch.wait(order, batch.policy.full_look)
-        return
     open_fills = {effect.fill_id for effect in batch.open_of(order, Kind.TRANSFER, Kind.REDEEM)}
     if order.attempts > batch.policy.attempts:
         release_fills(batch, order)
@@ -48,6 +45,10 @@ def deliver(batch: Batch, order: Order) -> None:
         if order.product == "balance"
         else (0 if order.live_fills else order.face_fen)
     )
+    unsent = any(f.state is not FillState.DELIVERED and f.id not in open_fills for f in order.live_fills)
+    if (missing > 0 or unsent) and f"carrier:{order.carrier}" in batch.full:
+        batch.wait(order, batch.policy.full_look)
+        return
     if missing > 0 and not (
         reserve(batch, order, face_fen=missing) or reserve_house(batch, order, face_fen=missing)
     ):
