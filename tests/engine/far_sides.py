@@ -42,7 +42,7 @@ def capabilities(carrier: str, **changes: Any) -> CarrierCapabilities:
         "ask_at_most_every_s": 1,
         "requests_per_s": 10_000,
         "concurrency": 8,
-        "timeout_s": 5,
+        "timeout_s": 1,
     }
     return CarrierCapabilities(**(values | changes))
 
@@ -61,7 +61,7 @@ def rail_capabilities(name: str = "alipay", **changes: Any) -> RailCapabilities:
         "ask_at_most_every_s": 1,
         "requests_per_s": 10_000,
         "concurrency": 8,
-        "timeout_s": 5,
+        "timeout_s": 1,
     }
     return RailCapabilities(**(values | changes))
 

@@ -181,3 +181,26 @@ async def test_a_reference_taken_between_claim_and_insert_is_refused_and_frees_t
     ask = desk.ask(client_ref="r")
     assert codes(await place(desk, ask, desk.ask())) == ["client_ref_used", "accepted"]
     assert codes(await place(desk, dataclasses.replace(ask, client_ref="r2"))) == ["accepted"]
+
+
+async def test_a_refused_twin_takes_nothing_from_the_request_that_came_first(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used = desk.new_code()
+    assert codes(await place(desk, desk.ask(card_code=used, seller_ref="user-2"))) == ["accepted"]
+    first = desk.ask()
+    whole, awake, asleep = module._insert, asyncio.Event(), asyncio.Event()
+
+    async def sleep(*args: Any, **kwargs: Any) -> None:
+        if not asleep.is_set():
+            asleep.set()
+            await awake.wait()
+        await whole(*args, **kwargs)
+
+    monkeypatch.setattr(module, "_insert", sleep)
+    sleeping = asyncio.create_task(place(desk, first))
+    await asleep.wait()
+    twin = dataclasses.replace(first, card_code=used)
+    assert codes(await place(desk, twin)) == ["card_duplicate"]
+    awake.set()
+    assert codes(await sleeping) == ["accepted"]

@@ -83,10 +83,8 @@ async def test_a_writer_that_lost_its_book_writes_nothing_more(street: Street) -
 
 
 async def test_the_fence_refuses_an_old_epoch(street: Street) -> None:
-    writer = street.writer()
-    batch = (
-        writer._writer._new_batch
-    )  # the writer has not begun: its epoch is 0 and stays behind once the book is taken
+    writer = street.writer()._writer
+    batch = writer._new_batch  # it has not begun: its epoch is 0 and stays behind once the book is taken
     await street.pool.execute("UPDATE books SET epoch = 5")
     writer._rate_cards = {1: __import__("tests.engine.street", fromlist=["CARD"]).CARD}
     async with street.pool.acquire() as conn:

@@ -38,6 +38,16 @@ def test_a_fact_always_posts_and_its_shortfall_is_named() -> None:
     assert balances.room_fen(deposit("shop")) == 0
 
 
+def test_what_comes_in_makes_a_shortfall_good_before_it_is_room() -> None:
+    balances = paid_in(100)
+    balances.fold([transfer(130)])
+    back = Transfer(2, "t", 0, Phase.POSTED, account("proceeds"), deposit("shop"), 20)
+    assert balances.fold([back]) == []
+    assert (balances.deltas[deposit("shop").id].overdrawn_fen, balances.room_fen(deposit("shop"))) == (10, 0)
+    balances.fold([Transfer(3, "t", 0, Phase.POSTED, account("proceeds"), deposit("shop"), 50)])
+    assert (balances.deltas[deposit("shop").id].overdrawn_fen, balances.room_fen(deposit("shop"))) == (0, 40)
+
+
 def test_an_account_nobody_knows_has_no_room() -> None:
     assert Balances().room_fen(payable(7)) == 0
 

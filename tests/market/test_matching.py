@@ -99,3 +99,23 @@ def test_reserved_parts_never_exceed_what_was_wanted(
             taken[one.demand.id] += one.face_fen
             made.reserve(one)
     assert all(taken[i] <= wanted[i] for i in wanted)
+
+
+def test_rounding_never_takes_a_price_below_the_least() -> None:
+    tiny = [demand(n, 980_000, 2) for n in range(1, 6)]
+    assert match(book(*tiny), 10, least_ppm=900_000) == []  # each would pay one fen for two
+
+
+def test_what_is_left_for_the_next_demand_is_worth_its_rounding() -> None:
+    made = match(book(demand(1, 980_000, 9_999), demand(2, 980_000, 10_000)), 10_000)
+    assert [m.face_fen for m in made] == [9_900, 100]
+    assert sum(m.pays_fen for m in made) * 1_000_000 >= 10_000 * 900_000
+
+
+def test_a_withdrawn_demand_is_neither_matched_nor_reopened() -> None:
+    made = book(demand(1), demand(2))
+    made.withdraw(1)
+    assert [m.demand.id for m in match(made, 5_000)] == [2]
+    made.reopen(demand(1, open_fen=0), 5_000)
+    assert [m.demand.id for m in match(made, 5_000)] == [2]
+    assert 1 not in made.changed

@@ -17,7 +17,7 @@ __all__ = ["street"]  # the fixture of the engine's tests
 PLANTS = {
     "posting_joins_accounts_of_one_asset": "UPDATE transfers SET asset = 'cbn.card' WHERE kind = 'credit' AND leg = 1",
     "balance_is_the_sum_of_its_entries": "UPDATE accounts SET credits_posted = credits_posted + 1 WHERE code = 'fee'",
-    "earmark_is_settled_once": "INSERT INTO transfers SELECT book, subject, kind, leg, 'void', asset, debit, credit, amount_fen, order_id, event_at, created_at, expires_at FROM transfers WHERE kind = 'earmark' AND phase = 'post' LIMIT 1",
+    "earmark_is_settled_once": "INSERT INTO transfers SELECT book, subject, kind, leg, 'void', asset, debit, credit, amount_fen, order_id, event_at, created_at FROM transfers WHERE kind = 'earmark' AND phase = 'post' LIMIT 1",
     "bound_holds": "UPDATE accounts SET overdrawn_fen = 500 WHERE code = 'deposit:shop'",
     "clients_money_is_safeguarded": "UPDATE accounts SET credits_posted = credits_posted + 90000000, debits_posted = debits_posted + 1 WHERE code = 'cash:safeguarded'",
     "delivered_is_within_held": "UPDATE fills SET delivered_fen = delivered_fen + 1",

@@ -15,7 +15,7 @@ TABLE = {
     | {"licence:propose", "licence:approve", "break:approve"},
     "finance": READS
     | {"exchanges:read", "deposit:propose", "deposit:approve", "rate_card:approve", "effect:approve"}
-    | {"pause:propose", "pause:approve", "resume:approve", "break:propose", "break:approve"},
+    | {"pause:propose", "pause:approve", "resume:approve", "break:propose", "break:approve", "order:approve"},
     "support": {
         "orders:read",
         "orders:cancel",
@@ -23,10 +23,12 @@ TABLE = {
         "prices:read",
         "proposals:read",
         "effect:propose",
+        "order:propose",
     },
     "operations": READS
     | {"orders:cancel", "exchanges:read", "effect:propose", "effect:approve"}
-    | {"pause:propose", "pause:approve", "resume:propose", "resume:approve", "break:propose"},
+    | {"pause:propose", "pause:approve", "resume:propose", "resume:approve", "break:propose"}
+    | {"order:propose", "order:approve"},
     "examiner": READS | {"exchanges:read", "staff:read"},
 }
 

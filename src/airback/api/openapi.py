@@ -267,6 +267,7 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
             "amount_not_positive",
             "amount_fraction_of_fen",
             "amount_above_limit",
+            "amount_below_minimum",
             "price_malformed",
             "deadline_past",
             "deposit_insufficient",

@@ -73,4 +73,5 @@ def connect(
         rails={name: rail.capabilities for name, rail in rails.items()},
         house_numbers=HOUSE_NUMBERS,
     )
+    policy.check()
     return Connected(FarSides(subscribers, carriers, rails, messenger), policy)

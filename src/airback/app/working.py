@@ -4,7 +4,6 @@ import asyncio
 import os
 import socket
 from collections.abc import Callable
-from datetime import UTC, datetime
 
 import asyncpg
 import structlog
@@ -12,7 +11,7 @@ import structlog
 from airback.app import presence
 from airback.app.platform import Platform, database, open_platform, wait_for_sandbox
 from airback.app.settings import Settings
-from airback.engine.tenure import Pace, Tenure
+from airback.engine.tenure import Pace, Tenure, described
 from airback.store import books
 
 LOG = structlog.get_logger(__name__)
@@ -46,11 +45,9 @@ async def _hold_books(platform: Platform, *, worker: str, stop: asyncio.Event, p
                 if task.done():
                     del held[book]
                     if (error := task.exception()) is not None:
-                        LOG.error(
-                            "writer_ended", book=book, error=type(error).__name__, detail=str(error)[:300]
-                        )
+                        LOG.error("writer_ended", book=book, **described(error))
             try:
-                free = await books.candidates(platform.pool, now=datetime.now(UTC), lease=pace.lease)
+                free = await books.candidates(platform.pool, lease=pace.lease)
             except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
                 LOG.warning("database_away", error=type(error).__name__)
                 free = []

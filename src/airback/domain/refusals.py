@@ -578,6 +578,14 @@ _TABLE: Final = (
         "Place a new order.",
     ),
     Refusal(
+        "release_refused",
+        422,
+        "对方未同意解冻。",
+        "The far side did not release the hold.",
+        "工作人员会处理。",
+        "Our staff will see to it.",
+    ),
+    Refusal(
         "float_insufficient",
         503,
         "平台备付资金不足。",

@@ -5,6 +5,7 @@ steps that call nothing share one transaction.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from types import MappingProxyType
 from typing import Final
@@ -60,11 +61,12 @@ def advance(
         elif letter.kind == "statement":
             settle_statement(batch, letter)
         elif letter.kind == "decision":
-            for answer in decided(batch, letter):
-                for order_id in _fold_answer(batch, answer):
-                    touched[order_id] = None
+            given, order_ids = decided(batch, letter)
+            touched.update(dict.fromkeys(order_ids))
+            for answer in given:
+                touched.update(dict.fromkeys(_fold_answer(batch, answer)))
         elif letter.kind == "withdraw" and letter.ref is not None:
-            batch.withdrawn.append(int(letter.ref))
+            batch.demands.withdraw(int(letter.ref))
     for order_id in due:
         touched[order_id] = None
     for order_id in touched:
@@ -103,7 +105,7 @@ def _fold_answer(batch: Batch, answer: Answer) -> list[int]:
     if answer.asked and outcome.result is Result.FAILED and outcome.code == "not_found":
         capabilities = batch.policy.capabilities_of(effect.far_side)
         grace = timedelta(seconds=capabilities.not_found_final_after_s if capabilities else 0)
-        if batch.now < effect.sent_at + grace:
+        if batch.now < effect.left_at + grace:
             batch.ask_later(effect)
             return []
         if capabilities and capabilities.resend is Resend.SAME_REFERENCE and batch.now < effect.send_by:
@@ -114,6 +116,9 @@ def _fold_answer(batch: Batch, answer: Answer) -> list[int]:
         # The repeat did not leave; what became of the first sending is as unknown as before.
         batch.ask_later(effect)
         return []
+    if effect.kind is Kind.REDEEM and outcome.code == "card_used" and effect.order_id in batch.redeemed:
+        # An earlier request may have used the card itself, for us: the carrier's word decides nothing here.
+        outcome = replace(outcome, result=Result.UNKNOWN)
     if outcome.result is Result.REVERSED and effect.result not in FINAL_RESULTS:
         # Done and given back before we heard that it was done: for us it came to nothing.
         outcome = Outcome(
@@ -129,6 +134,8 @@ def _fold_answer(batch: Batch, answer: Answer) -> list[int]:
     if not batch.settle(effect, outcome) or effect.kind is Kind.NOTIFY:
         return []
     _too_long(batch, effect)
+    if outcome.detail.get("executions", 1) != 1:
+        batch.alarm("delivered_more", effect.ref, executions=outcome.detail["executions"])
     return _deal(batch, effect, outcome)
 
 
@@ -140,6 +147,7 @@ def _deal(batch: Batch, effect: OpenEffect, outcome: Outcome) -> list[int]:
     order = batch.orders.get(effect.order_id or 0)
     if order is None:
         return []
+    due_at = order.due_at
     if effect.kind is Kind.INSPECT:
         inspected(batch, order, outcome)
     elif effect.kind is Kind.HOLD:
@@ -148,12 +156,13 @@ def _deal(batch: Batch, effect: OpenEffect, outcome: Outcome) -> list[int]:
         delivery_answered(batch, order, effect, outcome)
     elif effect.kind is Kind.RELEASE:
         release_answered(batch, order, effect, outcome)
-    if order.state not in FINAL and order.due_at is not None and order.due_at > batch.now and order.attempts:
+    waits = order.due_at is not None and order.due_at != due_at and order.due_at > batch.now
+    if order.state not in FINAL and waits and order.attempts:
         return []  # it waits before it tries again
     return [order.id]
 
 
 def _too_long(batch: Batch, effect: OpenEffect) -> None:
     """What stays unknown for long becomes a person's work; the asking goes on."""
-    if effect.result not in FINAL_RESULTS and batch.now > effect.sent_at + batch.policy.unknown_to_people:
+    if effect.result not in FINAL_RESULTS and batch.now > effect.at + batch.policy.unknown_to_people:
         batch.alarm("effect_unresolved", effect.ref, far_side=effect.far_side, effect=str(effect.kind))

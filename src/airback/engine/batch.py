@@ -94,7 +94,11 @@ class IllegalTransition(Exception):
 
 @dataclass(slots=True)
 class Batch:
-    """Facts in, decisions out. One per pass of a book's writer."""
+    """Facts in, decisions out. One per pass of a book's writer.
+
+    `redeemed`: orders whose card an earlier request may have used. `full`: far sides whose queue takes no more.
+    `sending`: whether effects may go out, as the book said when the batch was written.
+    """
 
     book: int
     epoch: int
@@ -111,7 +115,9 @@ class Batch:
     balances: Balances = field(default_factory=Balances)
     licensed: frozenset[str] = frozenset()
     open_effects: dict[int, list[OpenEffect]] = field(default_factory=dict)
-    by_ref: dict[str, OpenEffect] = field(default_factory=dict)
+    by_ref: Mapping[str, OpenEffect] = field(default_factory=dict)
+    redeemed: set[int] = field(default_factory=set)
+    full: frozenset[str] = frozenset()
     proofs: dict[int, Proof] = field(default_factory=dict)
     breaks: dict[int, OpenBreak] = field(default_factory=dict)
     # decisions
@@ -130,12 +136,13 @@ class Batch:
     claims_kept: list[int] = field(default_factory=list)
     claims_freed: list[int] = field(default_factory=list)
     letters: list[int] = field(default_factory=list)
-    withdrawn: list[int] = field(default_factory=list)
     rate_cards: list[dict[str, Any]] = field(default_factory=list)
     resolved: list[tuple[int, str, str]] = field(default_factory=list)
     licences: list[dict[str, Any]] = field(default_factory=list)
     switches: dict[str, tuple[bool, str | None]] = field(default_factory=dict)
-    to_pay: list[Order] = field(default_factory=list)
+    sending: bool = True
+    to_pay: dict[int, Order] = field(default_factory=dict)
+    licences_known: dict[str, dict[str, Any]] = field(default_factory=dict)
     _ids: list[int] = field(default_factory=list)
 
     # -- identifiers
@@ -249,7 +256,6 @@ class Batch:
         leg: int = 0,
         order: Order | None = None,
         settles_fen: int = 0,
-        expires_at: datetime | None = None,
     ) -> None:
         """Post a transfer; a zero amount posts nothing. A fact that overdraws a bounded account raises an alarm."""
         if amount_fen == 0:
@@ -264,7 +270,6 @@ class Batch:
             amount_fen=amount_fen,
             order_id=order.id if order else None,
             settles_fen=settles_fen,
-            expires_at=expires_at,
         )
         self.transfers.append(transfer)
         for short in self.balances.fold((transfer,)):
@@ -315,7 +320,8 @@ class Batch:
                 purpose="effect", plain=plain, where=f"effects/request/{effect_id}".encode()
             ),
             send_by=self.now + self.policy.send_within,
-            sent_at=self.now,
+            at=self.now,
+            left_at=self.now,
             epoch=self.epoch,
             ask_at=self.now + self.policy.look_again,
         )

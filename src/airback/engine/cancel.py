@@ -66,7 +66,7 @@ def cancelling(batch: Batch, order: Order) -> None:
 
 
 def release_answered(batch: Batch, order: Order, effect: OpenEffect, outcome: Outcome) -> None:
-    """Fold the carrier's word on a release. A reservation the carrier no longer knows has lapsed: it is released."""
+    """Fold the carrier's word on a release. A reservation that the carrier says it does not know has lapsed: it is released."""
     lapsed = outcome.code == "hold_unknown" and order.hold_kind is HoldKind.NATIVE
     if outcome.result is Result.SUCCEEDED or (outcome.result is Result.FAILED and lapsed):
         batch.post(

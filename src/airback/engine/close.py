@@ -15,10 +15,16 @@ from airback.payouts.states import State as PayoutState
 
 
 def close(batch: Batch, order: Order) -> None:
-    """credited → closed, once paid and final."""
+    """credited → closed, once paid and final. What no payout pays, because one came to nothing, is paid anew."""
     under_way = any(payout.state not in FINAL_PAYOUTS for payout in order.payouts)
-    if order.paid_fen < order.credited_fen or under_way:
+    if under_way:
         batch.wait(order, batch.policy.look_again)
+        return
+    if order.paid_fen < order.credited_fen:
+        waits = order.attempts > 0 and order.due_at is not None and order.due_at > batch.now
+        if order.id not in batch.to_pay and not waits:
+            batch.to_pay[order.id] = order
+            batch.wait(order, batch.policy.look_again)
         return
     if order.final_at is not None and order.final_at > batch.now:
         batch.wait(order, order.final_at - batch.now)

@@ -24,25 +24,27 @@ PLATFORM = "platform"
 def after_the_end(batch: Batch, effect: OpenEffect, outcome: Outcome, *, asked: bool) -> list[int]:
     """A far side speaks of an effect that had its final result. Orders concerned.
 
-    Success that was reversed is corrected; success of what it had refused, and refusal of what had succeeded, are
-    contradictions for a person; anything else is an old answer that came late.
+    Success that was reversed is corrected. Success of what it had refused (what needed it may have been done anew) and
+    refusal of what had succeeded are for a person; anything else is an old answer that came late.
     """
+    if effect.kind in (Kind.INSPECT, Kind.NOTIFY):
+        return []
     if outcome.result is Result.REVERSED and effect.result is Result.SUCCEEDED:
         batch.settle(effect, outcome)
         return _reversed(batch, effect, outcome)
-    contradicts = outcome.result is Result.SUCCEEDED and effect.result is Result.FAILED
-    if asked and outcome.result is Result.FAILED and effect.result is Result.SUCCEEDED:
-        contradicts = True
-    if contradicts:
+    kind = None
+    if outcome.result is Result.SUCCEEDED and effect.result is Result.FAILED:
+        kind = "done_after_failure"
+    elif asked and outcome.result is Result.FAILED and effect.result is Result.SUCCEEDED:
+        kind = "failed_after_success"
+    if kind is not None:
         batch.settle(effect, outcome)
         batch.alarm(
-            "far_side_contradicts",
+            kind,
             effect.ref,
             far_side=effect.far_side,
             effect=str(effect.kind),
-            first=str(effect.result),
-            then=str(outcome.result),
-            amount_fen=outcome.amount_fen if outcome.amount_fen is not None else effect.amount_fen,
+            amount_fen=outcome.amount_fen,
             order=ids.public("ord", effect.order_id) if effect.order_id else None,
         )
     return []

@@ -82,4 +82,4 @@ def credit(batch: Batch, order: Order) -> None:
         order.card_code = None
         batch.claims_kept.append(order.id)
     batch.move(order, State.CREDITED, net_fen=order.net_fen)
-    batch.to_pay.append(order)
+    batch.to_pay[order.id] = order

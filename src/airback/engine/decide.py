@@ -1,15 +1,27 @@
 """decide: a person's word is folded in: a decision two people made, or a payee the seller corrected."""
 
 import base64
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta
+from types import MappingProxyType
+from typing import Any, Final
 
-from airback.domain.effects import Outcome, Result
+from airback.domain import ids
+from airback.domain.effects import Kind, Outcome, Result
+from airback.domain.refusals import Refused
 from airback.engine.batch import Batch
 from airback.engine.reconcile import resolve_break
 from airback.engine.records import Answer, Letter, Order
+from airback.engine.reserve import release_fills, reopen, settle_earmark
 from airback.ledger.accounts import account, deposit, safeguarded
-from airback.orders.states import State
+from airback.orders.states import FINAL, TRANSITIONS, FillState, State
+from airback.pricing.cards import in_force_from, parse_card
+from airback.staff.actions import ACTIONS
+
+#: How two people may end an order that is in review.
+_ENDS: Final = MappingProxyType({"decline": State.DECLINED, "fail": State.FAILED})
+
+#: An order does not end while one of these is open.
+_MOVES: Final = (Kind.HOLD, Kind.TRANSFER, Kind.REDEEM, Kind.RELEASE, Kind.PAY)
 
 
 def payee_given(batch: Batch, order: Order, letter: Letter) -> None:
@@ -20,22 +32,37 @@ def payee_given(batch: Batch, order: Order, letter: Letter) -> None:
     order.rail = str(letter.body.get("rail", order.rail))
     batch.record("seller:order:payee_given", order=order)
     batch.move(order, State.CREDITED)
-    batch.to_pay.append(order)
+    batch.to_pay[order.id] = order
 
 
-def decided(batch: Batch, letter: Letter) -> list[Answer]:
-    """Log a proposal's decision and, when it was approved, carry it out. Returns answers it gives to open effects."""
+def decided(batch: Batch, letter: Letter) -> tuple[list[Answer], list[int]]:
+    """Log a proposal's decision and, when it was approved and still fits what stands, carry it out.
+
+    Returns answers it gives to open effects, and orders it moved. An approved one that fits no more is logged as
+    `stale`, one that the book does not allow as `impossible`; either becomes a person's work and changes nothing.
+    """
     body = letter.body
+    decision = body.get("decision", "approved")
+    after: dict[str, Any] = body["after"]
+    moved: list[int] = []
+    answers: list[Answer] = []
+    if decision == "approved":
+        kind = ACTIONS.get(body["action"])
+        stands = _stands(batch, body["action"], after)
+        if kind is not None and kind.stale(before=body.get("before", {}), stands=stands):
+            decision = "stale"
+        elif not _possible(batch, body["action"], after):
+            decision = "impossible"
     facts = {
         key: body[key]
         for key in ("proposal", "subject", "before", "after", "reason", "proposed_by", "decided_by")
         if key in body
     }
-    decision = body.get("decision", "approved")
     batch.record(body["action"], decision=decision, **facts)
+    if decision in ("stale", "impossible"):
+        batch.alarm(f"decision_{decision}", str(body.get("proposal")), action=body["action"])
     if decision != "approved":
-        return []
-    after: dict[str, Any] = body["after"]
+        return [], []
     match body["action"]:
         case "finance:deposit:credit":
             batch.post(
@@ -54,10 +81,11 @@ def decided(batch: Batch, letter: Letter) -> list[Answer]:
                 amount_fen=int(after["amount_fen"]),
             )
         case "pricing:rate_card:publish":
+            document = _card_document(batch, after)
             batch.rate_cards.append(
                 {
-                    "document": after["document"],
-                    "effective_at": datetime.fromisoformat(after["effective_at"]),
+                    "document": document,
+                    "effective_at": datetime.fromisoformat(document["effective_from"]),
                     "proposed_by": body["proposed_by"],
                     "approved_by": body["decided_by"],
                 }
@@ -67,13 +95,56 @@ def decided(batch: Batch, letter: Letter) -> list[Answer]:
             batch.licences.append({**after, **times, "recorded_by": body["decided_by"]})
         case "operations:book:pause":
             batch.switches["routing"] = (False, str(after.get("reason") or body["reason"]))
+            batch.routing = False
         case "operations:book:resume":
             batch.switches["routing"] = (True, None)
         case "reconciliation:break:resolve":
             resolve_break(batch, after, proposal=str(body["proposal"]))
+            batch.routing = True
         case "operations:effect:resolve":
-            return _resolve(batch, after)
-    return []
+            answers = _resolve(batch, after)
+        case "operations:order:decide":
+            moved = _decide_order(batch, after)
+    return answers, moved
+
+
+def _stands(batch: Batch, action: str, after: dict[str, Any]) -> dict[str, Any]:
+    """What stands now of that which the action compares."""
+    match action:
+        case "pricing:rate_card:publish":
+            return {"version": str(batch.rate_card.version)}
+        case "compliance:licence:record":
+            return batch.licences_known.get(str(after["number"]), {})
+        case "operations:book:pause" | "operations:book:resume":
+            return {"routing": batch.routing}
+        case "operations:effect:resolve":
+            effect = batch.open_by_ref(str(after["effect"]))
+            return {} if effect is None else {"result": str(effect.result)}
+        case "operations:order:decide":
+            order = _order_of(batch, after)
+            return {} if order is None else {"state": str(order.state), "code": order.code}
+        case _:
+            return {}
+
+
+def _possible(batch: Batch, action: str, after: dict[str, Any]) -> bool:
+    if action == "pricing:rate_card:publish":
+        try:
+            parse_card(_card_document(batch, after))
+        except Refused:
+            return False
+    if action == "operations:order:decide":
+        order = _order_of(batch, after)
+        if order is None or (after["course"] in _ENDS and batch.open_of(order, *_MOVES)):
+            return False
+        return course_target(order, after["course"]) is not None
+    return True
+
+
+def _card_document(batch: Batch, after: dict[str, Any]) -> dict[str, Any]:
+    """The approved price list as it is published: in force from the time that was approved, never before now."""
+    approved = datetime.fromisoformat(after["effective_at"])
+    return in_force_from({**after["document"], "version": 1}, max(approved, batch.now))
 
 
 def _resolve(batch: Batch, after: dict[str, Any]) -> list[Answer]:
@@ -86,3 +157,60 @@ def _resolve(batch: Batch, after: dict[str, Any]) -> list[Answer]:
     code = None if result is Result.SUCCEEDED else "delivery_failed"
     outcome = Outcome(result, code=code, amount_fen=None if amount is None else int(amount))
     return [Answer(effect, outcome, asked=False)]
+
+
+def _order_of(batch: Batch, after: dict[str, Any]) -> Order | None:
+    return batch.orders.get(ids.parse_public("ord", str(after["order"])) or 0)
+
+
+def course_target(order: Order, course: str) -> State | None:
+    """Where a decision takes an order that is in review; None where the table or its money does not allow it.
+
+    An order that has delivered anything is paid; only one of which nothing was taken, or all can be given back, ends.
+    """
+    if order.state is not State.IN_REVIEW:
+        return None
+    came_from = State(order.resume or State.IN_REVIEW)
+    if came_from is State.AWAITING_SELLER:
+        came_from = State.CREDITED  # the seller did not answer: the payee that is known is tried again
+    if course == "pay":
+        return State.CREDITED if came_from is State.CREDITED else None
+    if course == "resume":
+        return came_from if came_from in TRANSITIONS[State.IN_REVIEW] else None
+    if course not in _ENDS or order.delivered_fen or order.credited_fen:
+        return None
+    return State.CANCELLING if order.held_fen else _ENDS[course]
+
+
+def _decide_order(batch: Batch, after: dict[str, Any]) -> list[int]:
+    order, course = _order_of(batch, after), str(after["course"])
+    target = None if order is None else course_target(order, course)
+    if order is None or target is None:
+        return []
+    code = order.code
+    end = _ENDS.get(course)
+    if end is None and target is State.CANCELLING:
+        # what it was to end as when the release came to nothing
+        end = State.CANCELLED if order.cancel == "asked" else State.DECLINED
+        code = "cancelled" if end is State.CANCELLED else code
+    if end is not None:
+        release_fills(batch, order)
+        for fill in order.fills:
+            if fill.state is FillState.DELIVERING:  # nothing of it is open: its request came to nothing
+                batch.move_fill(fill, FillState.FAILED)
+                settle_earmark(batch, order, fill, pays_fen=0)
+                reopen(batch, order, fill, fill.face_fen)
+    batch.move(order, target, code=code if target is end else None)
+    if target is State.CANCELLING and end is not None:
+        order.resume, order.code = str(end), code
+    if (
+        target is end
+        and order.id in batch.claims_freed
+        and any(f.state is FillState.FAILED for f in order.fills)
+    ):
+        # its code has been shown to a carrier: it is nobody else's to sell
+        batch.claims_freed.remove(order.id)
+        batch.claims_kept.append(order.id)
+    if target not in FINAL:
+        batch.wait(order, timedelta(0))
+    return [order.id]

@@ -30,22 +30,30 @@ def route(batch: Batch, order: Order) -> None:
 def deliver(batch: Batch, order: Order) -> None:
     """routed: send what has not been sent, find takers for what lost its own, and go on when all is delivered."""
     open_fills = {effect.fill_id for effect in batch.open_of(order, Kind.TRANSFER, Kind.REDEEM)}
-    committed = sum(fill.delivered_fen or fill.face_fen for fill in order.live_fills)
+    if order.attempts > batch.policy.attempts:
+        release_fills(batch, order)
+        batch.alarm("delivery_failed", ids.public("ord", order.id))
+        batch.move(order, State.IN_REVIEW, code="delivery_failed")
+        batch.wait(order, batch.policy.review_within)
+        return
+    committed = sum(
+        fill.delivered_fen if fill.state is FillState.DELIVERED else fill.face_fen
+        for fill in order.live_fills
+    )
     missing = (
         order.face_fen - committed
         if order.product == "balance"
         else (0 if order.live_fills else order.face_fen)
     )
+    unsent = any(f.state is not FillState.DELIVERED and f.id not in open_fills for f in order.live_fills)
+    if (missing > 0 or unsent) and f"carrier:{order.carrier}" in batch.full:
+        batch.wait(order, batch.policy.full_look)
+        return
     if missing > 0 and not (
         reserve(batch, order, face_fen=missing) or reserve_house(batch, order, face_fen=missing)
     ):
         batch.alarm("no_taker", ids.public("ord", order.id), missing_fen=missing)
         batch.wait(order, batch.policy.retry_after * 30)
-        return
-    if order.attempts > batch.policy.attempts:
-        batch.alarm("delivery_failed", ids.public("ord", order.id))
-        batch.move(order, State.IN_REVIEW, code="delivery_failed")
-        batch.wait(order, batch.policy.review_within)
         return
     waiting = False
     for fill in order.live_fills:
@@ -67,6 +75,14 @@ def delivery_answered(batch: Batch, order: Order, effect: OpenEffect, outcome: O
     fill = next(fill for fill in order.fills if fill.id == effect.fill_id)
     if outcome.result is Result.SUCCEEDED:
         _delivered(batch, order, fill, effect, outcome)
+        if order.state is State.IN_REVIEW and order.code == "card_used":
+            batch.move(order, State.ROUTED)
+            batch.wait(order, timedelta(0))
+    elif outcome.result is Result.UNKNOWN and outcome.code == "card_used":
+        if order.state is State.ROUTED:
+            batch.alarm("card_in_doubt", ids.public("ord", order.id), effect=effect.ref)
+            batch.move(order, State.IN_REVIEW, code="card_used")
+            batch.wait(order, batch.policy.review_within)
     elif outcome.result is Result.FAILED:
         _undo_dispatch(batch, order, effect)
         order.changed = True
@@ -77,10 +93,11 @@ def delivery_answered(batch: Batch, order: Order, effect: OpenEffect, outcome: O
         batch.move_fill(fill, FillState.FAILED)
         settle_earmark(batch, order, fill, pays_fen=0)
         batch.record("engine:fill:failed", order=order, fill=ids.public("fil", fill.id), code=outcome.code)
-        if outcome.code in CARD_REFUSED:
-            reopen(batch, order, fill)
+        doubted = order.state is State.IN_REVIEW and order.code == "card_used"
+        if outcome.code in CARD_REFUSED or doubted:
+            reopen(batch, order, fill, fill.face_fen)
             release_fills(batch, order)
-            batch.move(order, State.FAILED, code=outcome.code)
+            batch.move(order, State.FAILED, code=order.code if doubted else outcome.code)
         elif order.state is State.ROUTED:
             order.attempts += 1
             batch.wait(order, timedelta(0))
@@ -198,6 +215,7 @@ def _delivered(batch: Batch, order: Order, fill: Fill, effect: OpenEffect, outco
         amount_fen=counted,
         order=order,
     )
+    reopen(batch, order, fill, fill.face_fen - counted)
     pays = fill.pays_fen if counted == fill.face_fen else max(1, share_floor(counted, fill.price_ppm))
     settle_earmark(batch, order, fill, pays_fen=pays)
     batch.move_fill(fill, FillState.DELIVERED)

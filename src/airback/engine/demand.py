@@ -21,6 +21,7 @@ from airback.domain.refusals import Refused
 from airback.engine.identify import living_line
 from airback.engine.inbox import append_withdraw
 from airback.ledger.accounts import deposit
+from airback.market.matching import LEAST_PART_FEN
 from airback.orders.intake import MOST_CLIENT_REF, check_ref
 from airback.store import balances, demands, intake
 from airback.store.demands import NewDemand
@@ -76,7 +77,7 @@ async def place(
 ) -> list[Placed | Refused]:
     """One status per ask, in order. The outlet's deposit must cover all its open demands, in the order they came.
 
-    Refusals: `number_malformed`, `amount_not_positive`, `amount_above_limit`, `price_malformed`, `deadline_past`,
+    Refusals: `number_malformed`, `amount_not_positive`, `amount_below_minimum`, `amount_above_limit`, `price_malformed`, `deadline_past`,
     `field_invalid`, `client_ref_used`, `number_dead`, `number_suspended`, `carrier_unknown`, `carrier_unreachable`,
     `deposit_insufficient`. Raises `Refused` `idempotency_key_reused`, `body_too_large`, or `not_found` for an outlet
     that is not on record.
@@ -119,14 +120,14 @@ async def place(
 
 
 async def withdraw(conn: asyncpg.Connection, *, book: int, outlet: str, demand_id: int, at: datetime) -> bool:
-    """Ask the writer to close what is still open of a demand; False when nothing of it is open any more.
+    """Ask the writer to close what is still open of a demand; False when nothing of it is open any more. Either way
+    a part of it that cannot be delivered is not wanted again.
 
     Raises `Refused` `not_found` when the outlet has no such demand."""
     found = await demands.outlet_of(conn, book=book, demand_id=demand_id)
     if found is None or found[0] != outlet:
         raise Refused("not_found", field="id")
-    if found[1]:
-        await append_withdraw(conn, book=book, demand_id=demand_id, outlet=outlet, at=at)
+    await append_withdraw(conn, book=book, demand_id=demand_id, outlet=outlet, at=at)
     return found[1]
 
 
@@ -155,6 +156,8 @@ def _form(ask: DemandAsk, *, now: datetime) -> str:
         raise Refused("number_malformed", field="number")
     if ask.amount_fen <= 0:
         raise Refused("amount_not_positive", field="amount_fen")
+    if ask.amount_fen < LEAST_PART_FEN:
+        raise Refused("amount_below_minimum", field="amount_fen")
     if ask.amount_fen > MOST_FEN:
         raise Refused("amount_above_limit", field="amount_fen")
     if not 1 <= ask.price_ppm <= PPM or share_floor(ask.amount_fen, ask.price_ppm) < 1:

@@ -7,7 +7,8 @@ WHERE book = $1 AND lane = 0 AND due_at <= $2
 ORDER BY due_at, order_id LIMIT $3
 
 -- name: due_files
--- Open work of files that is due: a share of each seller's, sellers in turn from $3 on.
+-- Open work of files that is due: a share of each seller's, sellers in turn from $3 on. A seller without due work has
+-- one row without an order, so that the next page begins behind it.
 WITH RECURSIVE sellers AS (
     (SELECT seller, 1 AS n FROM work WHERE book = $1 AND lane = 1 AND seller > $3 ORDER BY seller LIMIT 1)
     UNION ALL
@@ -18,22 +19,25 @@ WITH RECURSIVE sellers AS (
      WHERE sellers.n < $4)
 )
 SELECT due.order_id, sellers.seller
-FROM sellers CROSS JOIN LATERAL (
+FROM sellers LEFT JOIN LATERAL (
     SELECT w.order_id, w.due_at FROM work w
     WHERE w.book = $1 AND w.lane = 1 AND w.seller = sellers.seller AND w.due_at <= $2
-    ORDER BY w.due_at, w.order_id LIMIT $5) due
+    ORDER BY w.due_at, w.order_id LIMIT $5) due ON true
 ORDER BY sellers.n, due.due_at, due.order_id
 
 -- name: letters
--- The oldest inbox rows.
-SELECT id, kind, order_id, ref, body, at FROM inbox WHERE book = $1 ORDER BY id LIMIT $2
+-- The oldest inbox rows, but for those that were set aside.
+SELECT id, kind, order_id, ref, body, at FROM inbox
+WHERE book = $1 AND aside_at IS NULL ORDER BY id LIMIT $2
 
 -- name: orders
 -- Orders by id, as the verbs need them.
 SELECT id, client, seller, lane, product, carrier, number, card_number, card_code, face_fen, net_fen, quote, first_quote, rail,
        payee, notify_number, language, agreement, state, resume, code, hold_kind, hold_ref, hold_far_ref, held_fen,
-       delivered_fen, credited_fen, paid_fen, attempts, cancel, submitted_at, delivered_at, final_at, closed_at
-FROM orders WHERE book = $1 AND id = ANY($2::bigint[]) ORDER BY id
+       delivered_fen, credited_fen, paid_fen, attempts, cancel, submitted_at, delivered_at, final_at, closed_at, due_at
+FROM orders LEFT JOIN LATERAL (
+    SELECT due_at FROM work WHERE work.book = orders.book AND work.order_id = orders.id) AS open_work ON true
+WHERE book = $1 AND id = ANY($2::bigint[]) ORDER BY id
 
 -- name: orders_of_payouts
 -- Every order that some payout pays.
@@ -55,29 +59,46 @@ WHERE p.book = $1 AND p.id IN (
 GROUP BY p.id, p.seller, p.rail, p.amount_fen, p.payee, p.state, p.code, p.far_ref, p.created_at
 ORDER BY p.id
 
+-- name: outlets
+-- Every outlet of the book.
+SELECT outlet FROM outlets WHERE book = $1
+
 -- name: demands
--- The best open demands of each carrier: price, then time.
-SELECT d.id, d.outlet, d.carrier, d.number, d.price_ppm, d.open_fen, d.deadline_at
-FROM unnest($2::text[]) AS wanted(carrier)
-CROSS JOIN LATERAL (
-    SELECT id, outlet, carrier, number, price_ppm, open_fen, deadline_at FROM open_demands
-    WHERE book = $1 AND open_demands.carrier = wanted.carrier AND deadline_at > $3
-    ORDER BY price_ppm DESC, id LIMIT $4) d
-ORDER BY d.carrier, d.price_ppm DESC, d.id
+-- A page of one carrier's open demands, price, then time, from behind ($6, $7) on: of outlets with money, still open
+-- at $3, at $5 ppm or more.
+SELECT id, outlet, carrier, number, price_ppm, open_fen, deadline_at FROM open_demands
+WHERE book = $1 AND carrier = $2 AND deadline_at > $3 AND outlet = ANY($4::text[]) AND price_ppm >= $5
+  AND (price_ppm < $6 OR (price_ppm = $6 AND id > $7)) AND price_ppm <= $6
+ORDER BY price_ppm DESC, id LIMIT $8
+
+-- name: demands_whole
+-- The best demands that can take $6 fen at once.
+SELECT id, outlet, carrier, number, price_ppm, open_fen, deadline_at FROM open_demands
+WHERE book = $1 AND carrier = $2 AND deadline_at > $3 AND outlet = ANY($4::text[]) AND price_ppm >= $5
+  AND open_fen >= $6
+ORDER BY price_ppm DESC, id LIMIT $7
 
 -- name: demands_by_id
 -- Open demands by id, for parts that are given back.
 SELECT id, outlet, carrier, number, price_ppm, open_fen, deadline_at FROM open_demands
 WHERE book = $1 AND id = ANY($2::bigint[])
 
--- name: outlets
--- Every outlet of the book.
-SELECT outlet FROM outlets WHERE book = $1
+-- name: redeemed
+-- Orders whose card may have been redeemed by another effect than the one given for each: sent, and not surely unsent.
+SELECT DISTINCT e.order_id FROM unnest($2::bigint[], $3::bigint[]) AS asked(order_id, effect_id)
+JOIN effects e ON e.book = $1 AND e.order_id = asked.order_id AND e.id <> asked.effect_id AND e.kind = 'redeem'
+WHERE NOT EXISTS (SELECT FROM effect_results r WHERE r.book = e.book AND r.effect_id = e.id AND r.applied
+                  AND r.result = 'failed' AND r.code IN ('not_sent', 'sending_overdue'))
 
 -- name: accounts
 -- Standings of accounts by id.
 SELECT id, debits_posted, credits_posted, debits_pending, credits_pending, overdrawn_fen
 FROM accounts WHERE book = $1 AND id = ANY($2::bigint[])
+
+-- name: licences
+-- Licences by number, for decisions about them.
+SELECT number, issuer, capabilities, valid_from, valid_until FROM licences
+WHERE book = $1 AND number = ANY($2::text[])
 
 -- name: deliveries
 -- Successful deliveries of orders, for their receipts.

@@ -1,20 +1,21 @@
 """gather: the facts of a batch, one query per table, put back into the order of its input."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import asyncpg
 
 from airback.domain.effects import Kind, Result
+from airback.domain.money import MAX_FEN, PPM, share_floor
 from airback.domain.ports.carrier import HoldKind
 from airback.engine.batch import Batch, Proof
-from airback.engine.records import Fill, Letter, OpenBreak, OpenEffect, Order, Payout
-from airback.engine.reserve import HOUSE
+from airback.engine.records import Answer, Fill, Letter, OpenBreak, OpenEffect, Order, Payout
+from airback.engine.reserve import HOUSE, floor_ppm
 from airback.ledger.accounts import account, deposit, payable
 from airback.ledger.postings import Standing
-from airback.market.matching import Demand
+from airback.market.matching import LEAST_PART_FEN, Demand, rank
 from airback.orders.states import FillState, State
 from airback.payouts.states import State as PayoutState
 from airback.store.named_sql import load
@@ -23,6 +24,11 @@ SQL: Final = load("facts.sql", package="airback.engine")
 
 #: How many sellers' files are looked at in one pass, and how many of one seller's orders.
 _SELLERS: Final = 64
+_PASSES: Final = 16
+
+#: Demands read at a time, and how many more than cards are to be matched, since balances use some up.
+_PAGE: Final = 500
+_SPARE: Final = 200
 
 
 async def due_orders(
@@ -36,17 +42,30 @@ async def due_orders(
     people = await conn.fetch(SQL.due_people, book, now, limit)
     room = max(limit - len(people), limit // 4)
     share = max(1, room // 4)
-    files = await conn.fetch(SQL.due_files, book, now, after_seller, _SELLERS, max(share, room))
-    if not files and after_seller:
-        files = await conn.fetch(SQL.due_files, book, now, 0, _SELLERS, max(share, room))
     by_seller: dict[int, list[int]] = defaultdict(list)
-    for row in files:
-        by_seller[row["seller"]].append(row["order_id"])
+    last = after_seller
+    for _ in range(_PASSES):
+        files = await conn.fetch(SQL.due_files, book, now, last, _SELLERS, max(share, room))
+        for row in files:
+            if row["order_id"] is not None:
+                by_seller[row["seller"]].append(row["order_id"])
+        around = last > 0 and not files
+        scanned = {row["seller"] for row in files}
+        last = max(scanned) if len(scanned) == _SELLERS else 0
+        if sum(map(len, by_seller.values())) >= room or (last == 0 and not around):
+            break
     chosen: list[int] = []
     queues = [iter(ids) for ids in by_seller.values()]
     while queues and len(chosen) < room:
         queues = [queue for queue in queues if _take(queue, chosen, room)]
-    last = max(by_seller, default=0) if len(by_seller) == _SELLERS else 0
+    before = None
+    for seller, orders in by_seller.items():
+        if orders[0] not in chosen:
+            last = (
+                before or after_seller
+            )  # for this one and those behind there was no room: they are first next time
+            break
+        before = seller
     return [row["order_id"] for row in people][: limit - min(len(chosen), limit // 4)] + chosen, last
 
 
@@ -96,20 +115,13 @@ async def facts(
         for order_id in payout.orders:
             if order_id in batch.orders:
                 batch.orders[order_id].payouts.append(payout)
+    outlets = set[str]()
     matching = [o for o in batch.orders.values() if o.state in _MAY_MATCH]
     if matching:
-        carriers = sorted({order.carrier for order in matching})
-        rows = await conn.fetch(SQL.demands, book, carriers, batch.now, 200 + 2 * len(matching))
-        batch.demands.load(_demand(row) for row in rows)
-        known = {demand.id for demands in batch.demands.by_carrier.values() for demand in demands}
-        given_back = [
-            f.demand_id for f in batch.all_fills() if f.demand_id is not None and f.demand_id not in known
-        ]
-        if given_back:
-            for row in await conn.fetch(SQL.demands_by_id, book, given_back):
-                batch.demands.add(_demand(row))
-        missing_payers.update(d.outlet for ds in batch.demands.by_carrier.values() for d in ds)
-    await _balances(conn, batch, outlets=missing_payers | set(deposits))
+        outlets = {row["outlet"] for row in await conn.fetch(SQL.outlets, book)}
+    await _balances(conn, batch, outlets=missing_payers | outlets | set(deposits))
+    if matching:
+        await _market(conn, batch, matching, outlets, paying=set(deposits))
     closing = [order.id for order in batch.orders.values() if order.state is State.CREDITED]
     if closing:
         await _proofs(conn, batch, closing)
@@ -118,6 +130,54 @@ async def facts(
 _MAY_MATCH: Final = frozenset(
     {State.SUBMITTED, State.SCREENED, State.VERIFIED, State.HELD, State.ROUTED, State.IN_REVIEW}
 )
+
+
+async def _market(
+    conn: Any, batch: Batch, matching: list[Order], outlets: set[str], *, paying: set[str]
+) -> None:
+    """Read demands, best first, until they can take every order of the batch or cost more than it is worth."""
+    # money that a letter of this very batch brings counts already
+    rooms = {o: MAX_FEN if o in paying else batch.balances.room_fen(deposit(o)) for o in outlets}
+    rich = sorted(outlet for outlet, room in rooms.items() if room >= LEAST_PART_FEN)
+    soon = batch.now + batch.policy.demand_margin
+    found: dict[int, Demand] = {}
+    for carrier in sorted({order.carrier for order in matching}):
+        orders = [order for order in matching if order.carrier == carrier]
+        least_ppm = min(floor_ppm(batch, order) for order in orders)
+        own = [order.number for order in orders if order.number is not None]
+        refused = [
+            f.demand_id for o in orders for f in o.fills if f.state is FillState.FAILED and f.demand_id
+        ]
+        with_room = rich
+        wanted = sum(order.face_fen for order in orders if order.product == "balance")
+        left = dict(rooms)
+        price, after = PPM + 1, 0
+        while wanted > 0 and with_room:
+            rows = await conn.fetch(
+                SQL.demands, batch.book, carrier, soon, with_room, least_ppm, price, after, _PAGE
+            )
+            for row in rows:
+                found[row["id"]] = demand = _demand(row)
+                pays = share_floor(demand.open_fen, demand.price_ppm)
+                # what one order may not use counts for none: then one page too many is read
+                if demand.number not in own and demand.id not in refused and pays <= left[demand.outlet]:
+                    left[demand.outlet] -= pays
+                    wanted -= demand.open_fen
+            if len(rows) < _PAGE:
+                break
+            price, after = rows[-1]["price_ppm"], rows[-1]["id"]
+            with_room = [outlet for outlet in with_room if left[outlet] >= LEAST_PART_FEN]
+        faces = Counter(order.face_fen for order in orders if order.product == "card")
+        for face_fen, count in faces.items():
+            rows = await conn.fetch(
+                SQL.demands_whole, batch.book, carrier, soon, rich, least_ppm, face_fen, _SPARE + count
+            )
+            found.update((row["id"], _demand(row)) for row in rows)
+    given_back = {f.demand_id for f in batch.all_fills() if f.demand_id is not None} - set(found)
+    if given_back:
+        rows = await conn.fetch(SQL.demands_by_id, batch.book, sorted(given_back))
+        found.update((row["id"], _demand(row)) for row in rows)
+    batch.demands.load(sorted(found.values(), key=rank))
 
 
 async def _balances(conn: Any, batch: Batch, *, outlets: set[str]) -> None:
@@ -176,13 +236,37 @@ def _effect(row: asyncpg.Record, epoch: int) -> OpenEffect:
         hold=HoldKind(row["hold_kind"] or "none"),
         sealed=row["request"],
         send_by=row["send_by"],
-        sent_at=row["at"],
+        at=row["at"],
+        left_at=row["at"],
         epoch=epoch,
         result=Result(row["result"]),
         n=row["n"],
         asks=row["asks"],
         ask_at=row["ask_at"],
     )
+
+
+async def licences(conn: Any, batch: Batch, numbers: list[str]) -> None:
+    """Licences that a decision is about, as a proposal shows them."""
+    for row in await conn.fetch(SQL.licences, batch.book, numbers):
+        batch.licences_known[row["number"]] = {
+            "issuer": row["issuer"],
+            "capabilities": sorted(row["capabilities"]),
+            "valid_from": row["valid_from"].astimezone(UTC).isoformat(),
+            "valid_until": row["valid_until"].astimezone(UTC).isoformat(),
+        }
+
+
+async def redeemed(conn: Any, batch: Batch, answers: Iterable[Answer]) -> None:
+    """Find out for cards that a carrier calls used whether an earlier request of ours may have used them."""
+    asked = [
+        (answer.effect.order_id, answer.effect.id)
+        for answer in answers
+        if answer.effect.kind is Kind.REDEEM and answer.outcome.code == "card_used"
+    ]
+    if asked:
+        rows = await conn.fetch(SQL.redeemed, batch.book, [a[0] for a in asked], [a[1] for a in asked])
+        batch.redeemed.update(row["order_id"] for row in rows)
 
 
 def _order(row: asyncpg.Record) -> Order:

@@ -35,6 +35,9 @@ def hold(batch: Batch, order: Order) -> None:
         else:
             batch.move(order, State.EXPIRED, code="order_expired")
         return
+    if f"carrier:{order.carrier}" in batch.full:
+        batch.wait(order, batch.policy.full_look)
+        return
     if not order.live_fills and not reserve(batch, order, face_fen=order.face_fen):
         if batch.now < order.submitted_at + batch.policy.outlet_patience:
             batch.wait(order, batch.policy.retry_after)  # demands come all the time; nothing was touched yet
@@ -57,7 +60,7 @@ def hold(batch: Batch, order: Order) -> None:
         order=order,
         hold=order.hold_kind,
     )
-    _post(batch, order, effect, Phase.PENDING)
+    _post(batch, order, effect, Phase.PENDING, order.face_fen)
     batch.wait(order, batch.policy.look_again)
 
 
@@ -65,7 +68,12 @@ def hold_answered(batch: Batch, order: Order, effect: OpenEffect, outcome: Outco
     """Fold the carrier's word on a hold: held; refused, which declines the order; or never arrived, tried anew."""
     if outcome.result is Result.SUCCEEDED:
         held = outcome.amount_fen if outcome.amount_fen is not None else effect.amount_fen
-        _post(batch, order, effect, Phase.POST, held_fen=held)
+        if held == 0:
+            _post(batch, order, effect, Phase.VOID, effect.amount_fen)
+            release_fills(batch, order)
+            batch.move(order, State.DECLINED, code="hold_refused")
+            return
+        _post(batch, order, effect, Phase.POST, held)
         order.hold_ref, order.hold_far_ref, order.held_fen = effect.ref, outcome.far_ref, held
         batch.move(order, State.HELD, amount_fen=held, hold=str(order.hold_kind))
         if order.cancel == "asked" or held != order.face_fen:
@@ -80,7 +88,7 @@ def hold_answered(batch: Batch, order: Order, effect: OpenEffect, outcome: Outco
             return
         notify(batch, order, "held", held)
     elif outcome.result is Result.FAILED:
-        _post(batch, order, effect, Phase.VOID)
+        _post(batch, order, effect, Phase.VOID, effect.amount_fen)
         if outcome.code in NEVER_ARRIVED:
             order.attempts += 1
             batch.wait(order, batch.policy.retry_after * order.attempts)
@@ -90,13 +98,13 @@ def hold_answered(batch: Batch, order: Order, effect: OpenEffect, outcome: Outco
         batch.move(order, State.DECLINED, code=outcome.code if outcome.code in known else "hold_refused")
 
 
-def _post(batch: Batch, order: Order, effect: OpenEffect, phase: Phase, *, held_fen: int = 0) -> None:
+def _post(batch: Batch, order: Order, effect: OpenEffect, phase: Phase, amount_fen: int) -> None:
     batch.post(
         "hold",
         subject=effect.id,
         debit=batch.airtime("held", order),
         credit=batch.airtime(f"source:{order.carrier}", order),
-        amount_fen=held_fen or effect.amount_fen,
+        amount_fen=amount_fen,
         phase=phase,
         order=order,
         settles_fen=0 if phase is Phase.PENDING else effect.amount_fen,

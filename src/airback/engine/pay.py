@@ -14,6 +14,9 @@ from airback.ledger.postings import Phase
 from airback.orders.states import State
 from airback.payouts.states import State as PayoutState
 
+#: Codes that say nothing against the payment itself: it is planned anew a little later.
+PAY_LATER = NEVER_ARRIVED | {"float_insufficient"}
+
 #: Codes that only the seller can mend, by naming another payee.
 PAYEE_REFUSED = frozenset({"payee_name_mismatch", "payee_account_unknown", "payee_malformed"})
 
@@ -31,11 +34,14 @@ class Payee(msgspec.Struct, frozen=True):
 def plan_payouts(batch: Batch) -> None:
     """Plan and journal the payouts of everything this batch credited."""
     groups: dict[tuple[object, ...], list[Order]] = {}
-    for order in batch.to_pay:
+    for order in batch.to_pay.values():
         rail = batch.policy.rails.get(order.rail)
         if rail is None or (rail.licence is not None and rail.licence not in batch.licensed):
             batch.move(order, State.AWAITING_SELLER, code="rail_unavailable")
             batch.wait(order, batch.policy.seller_patience)
+            continue
+        if f"rail:{order.rail}" in batch.full:
+            batch.wait(order, batch.policy.full_look)
             continue
         payee = _payee_of(batch, order)
         key = (order.id,) if order.lane == 0 else (order.seller, order.rail, payee.account, payee.name)
@@ -78,16 +84,14 @@ def paid_answered(batch: Batch, payout: Payout, effect: OpenEffect, outcome: Out
         if payout.state is PayoutState.SENT:
             batch.move_payout(payout, PayoutState.AWAITING_SELLER)
     elif outcome.result is Result.FAILED:
-        if outcome.code in NEVER_ARRIVED and all(o.attempts < batch.policy.attempts for o in orders):
-            for order in orders:
-                order.attempts += 1
-                order.changed = True
-            _send(batch, payout)
-            return
         _post(batch, payout, Phase.VOID)
         batch.move_payout(payout, PayoutState.FAILED, code=outcome.code)
+        if outcome.code == "float_insufficient":
+            batch.alarm("payout_delayed", f"rail:{payout.rail}", code=outcome.code)
         for order in orders:
-            if outcome.code in PAYEE_REFUSED:
+            if outcome.code in PAY_LATER:
+                _pay_later(batch, order, outcome.code or "")
+            elif outcome.code in PAYEE_REFUSED:
                 batch.move(order, State.AWAITING_SELLER, code=outcome.code)
                 batch.wait(order, batch.policy.seller_patience)
                 notify(batch, order, "payee", payout.orders[order.id])
@@ -95,6 +99,15 @@ def paid_answered(batch: Batch, payout: Payout, effect: OpenEffect, outcome: Out
                 batch.alarm("payout_failed", ids.public("ord", order.id), code=outcome.code or "")
                 batch.move(order, State.IN_REVIEW, code="rail_refused")
                 batch.wait(order, batch.policy.review_within)
+
+
+def _pay_later(batch: Batch, order: Order, code: str) -> None:
+    """The order stays credited and is paid anew, after an interval that doubles."""
+    order.attempts = min(order.attempts + 1, 1000)
+    span = batch.policy.retry_after * (1 << min(order.attempts, 16))
+    batch.wait(order, min(span, batch.policy.pay_again_at_most))
+    if order.attempts == batch.policy.attempts:
+        batch.alarm("payout_delayed", ids.public("ord", order.id), code=code)
 
 
 def _plan(batch: Batch, orders: list[Order]) -> None:

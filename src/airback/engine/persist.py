@@ -23,6 +23,7 @@ async def persist(conn: Any, batch: Batch) -> None:
         row = await conn.fetchrow(SQL.fence, batch.book)
         if row is None or row["epoch"] != batch.epoch:
             raise Fenced(f"book {batch.book} was taken over")
+        batch.sending = row["sending"]
         await _orders(conn, batch)
         await _market(conn, batch)
         await _effects(conn, batch)
@@ -103,8 +104,11 @@ async def _orders(conn: Any, batch: Batch) -> None:
 
 async def _market(conn: Any, batch: Batch) -> None:
     changed: list[Demand] = list(batch.demands.changed.values())
-    still = [d for d in changed if d.open_fen > 0 and d.id not in batch.withdrawn]
-    gone = [d.id for d in changed if d.open_fen <= 0] + batch.withdrawn
+    withdrawn = batch.demands.withdrawn
+    still = [d for d in changed if d.open_fen > 0 and d.id not in withdrawn]
+    gone = [d.id for d in changed if d.open_fen <= 0] + sorted(withdrawn)
+    if withdrawn:
+        await conn.execute(SQL.withdraw_demands, batch.book, sorted(withdrawn), batch.now)
     if still:
         await conn.execute(SQL.set_demands, batch.book, [d.id for d in still], [d.open_fen for d in still])
     if gone:
@@ -184,7 +188,6 @@ async def _ledger(conn: Any, batch: Batch) -> None:
             t.credit.id,
             t.amount_fen,
             t.order_id,
-            t.expires_at,
         )
         for t in batch.transfers
     ]

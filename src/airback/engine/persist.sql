@@ -53,12 +53,16 @@ WHERE f.book = $1 AND f.id = v.id
 -- Demands that are filled or withdrawn leave the book of open ones.
 DELETE FROM open_demands WHERE book = $1 AND id = ANY($2::bigint[])
 
+-- name: withdraw_demands
+-- Taken back by their outlets: nothing of them is wanted again, whatever becomes of their fills.
+UPDATE demands SET withdrawn_at = $3 WHERE book = $1 AND id = ANY($2::bigint[]) AND withdrawn_at IS NULL
+
 -- name: set_demands
--- What is still wanted of demands; one that had left comes back.
+-- What is still wanted of demands; one that had left comes back, unless it was withdrawn.
 INSERT INTO open_demands (book, id, outlet, carrier, number, price_ppm, open_fen, deadline_at)
 SELECT d.book, d.id, d.outlet, d.carrier, d.number, d.price_ppm, v.open_fen, d.deadline_at
 FROM unnest($2::bigint[], $3::bigint[]) AS v(id, open_fen)
-JOIN demands d ON d.book = $1 AND d.id = v.id
+JOIN demands d ON d.book = $1 AND d.id = v.id AND d.withdrawn_at IS NULL
 ON CONFLICT (book, id) DO UPDATE SET open_fen = EXCLUDED.open_fen
 
 -- name: expire_demands
@@ -103,9 +107,9 @@ FROM unnest($3::bigint[], $4::text[], $5::text[], $6::text[]) AS v(id, state, co
 WHERE p.book = $1 AND p.id = v.id
 
 -- name: insert_transfers
-INSERT INTO transfers (book, event_at, created_at, subject, kind, leg, phase, asset, debit, credit, amount_fen, order_id, expires_at)
+INSERT INTO transfers (book, event_at, created_at, subject, kind, leg, phase, asset, debit, credit, amount_fen, order_id)
 SELECT $1, $2, $2, v.* FROM unnest($3::bigint[], $4::text[], $5::smallint[], $6::text[], $7::text[], $8::bigint[],
-    $9::bigint[], $10::bigint[], $11::bigint[], $12::timestamptz[]) AS v
+    $9::bigint[], $10::bigint[], $11::bigint[]) AS v
 
 -- name: insert_accounts
 -- Accounts that a batch touches for the first time.
@@ -142,6 +146,10 @@ ON CONFLICT (book, kind, subject) WHERE closed_at IS NULL DO NOTHING
 
 -- name: delete_letters
 DELETE FROM inbox WHERE book = $1 AND id = ANY($2::bigint[])
+
+-- name: set_letter_aside
+-- A letter that cannot be folded stays where it is, for a person.
+UPDATE inbox SET aside_at = $3 WHERE book = $1 AND id = $2
 
 -- name: set_routing
 UPDATE books SET routing = $2, pause_reason = $3 WHERE book = $1

@@ -14,6 +14,7 @@ class Policy:
 
     `margin_ppm`: what an outlet must pay above what the seller costs. `house_numbers`: the operator's own line at
     each carrier, which takes airtime that lost its outlet after the hold. `notices` False sends no messages.
+    `full_look`: how long what needs a far side waits whose queue is full.
     """
 
     operator: str
@@ -28,12 +29,21 @@ class Policy:
     look_again: timedelta = timedelta(seconds=60)
     retry_after: timedelta = timedelta(seconds=1)
     attempts: int = 5
+    pay_again_at_most: timedelta = timedelta(minutes=10)
+    full_look: timedelta = timedelta(seconds=5)
     demand_margin: timedelta = timedelta(minutes=1)
     seller_patience: timedelta = timedelta(days=30)
     unknown_to_people: timedelta = timedelta(hours=24)
     review_within: timedelta = timedelta(hours=24)
     sim_swap_hours: int = 72
     notices: bool = True
+
+    def check(self) -> None:
+        """Raise ValueError for a far side whose "not found" would count while a request may still be on its way."""
+        every: dict[str, CarrierCapabilities | RailCapabilities] = {**self.carriers, **self.rails}
+        for name, limits in every.items():
+            if limits.not_found_final_after_s <= limits.timeout_s:
+                raise ValueError(f"{name}: not_found_final_after_s must be longer than timeout_s")
 
     def capabilities_of(self, far_side: str) -> CarrierCapabilities | RailCapabilities | None:
         """Capabilities behind a far side's name (`carrier:cmcc`, `rail:alipay`), None for messengers."""

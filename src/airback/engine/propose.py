@@ -21,7 +21,7 @@ from airback.domain.canonical import canonical
 from airback.domain.refusals import Refused
 from airback.engine.act import reason_of
 from airback.engine.inbox import append_decision
-from airback.pricing.cards import parse_card
+from airback.pricing.cards import in_force_from, parse_card
 from airback.staff.actions import ACTIONS, Action, parse_time
 from airback.staff.proposals import DECISIONS, State
 from airback.staff.roles import may, require
@@ -59,7 +59,7 @@ async def propose(
     if not 0 < len(subject) <= MOST_SUBJECT:
         raise Refused("field_invalid", field="subject")
     kind.check(after)
-    _check_meaning(kind, after)
+    _check_meaning(kind, after, now=now)
     if len(canonical(dict(before))) + len(canonical(dict(after))) > MOST_DOCUMENT:
         raise Refused("body_too_large")
     proposal = ids.new_ids(now=now, entropy=entropy)[0]
@@ -159,7 +159,7 @@ def _refuse_decided(found: Proposal, *, by: str, now: datetime) -> None:
         raise Refused("proposal_expired")
 
 
-def _check_meaning(kind: Action, after: Mapping[str, Any]) -> None:
+def _check_meaning(kind: Action, after: Mapping[str, Any], *, now: datetime) -> None:
     """What the form alone cannot see: a licence that ends before it begins, a rate card that cannot be read."""
     if kind.name == "compliance:licence:record":
         licences.check_record(
@@ -170,7 +170,9 @@ def _check_meaning(kind: Action, after: Mapping[str, Any]) -> None:
             valid_until=_moment(after, "valid_until"),
         )
     elif kind.name == "pricing:rate_card:publish":
-        parse_card(after["document"])
+        # it counts from the time that is approved, whatever the document says
+        moment = max(_moment(after, "effective_at"), now)
+        parse_card(in_force_from(parse_card(after["document"]).document, moment))
     elif kind.name in _ROUTING_AFTER and after["routing"] is not _ROUTING_AFTER[kind.name]:
         raise Refused("field_invalid", field="routing")
 

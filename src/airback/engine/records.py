@@ -100,7 +100,9 @@ class OpenEffect:
     """An effect without a final result, as the writer and the senders know it.
 
     `epoch` is the one it was journalled or adopted in; a sender of another epoch never sends it. `n` counts the
-    results recorded so far; `sent_at` is when it was journalled, from which grace periods are counted.
+    results recorded so far. `at` is when it was journalled, `left_at` the last moment at which its request can have
+    left, from which grace periods are counted. `under_way`: this epoch's senders hold its request, queued or on its
+    way, and nobody asks about it.
     """
 
     id: int
@@ -114,13 +116,15 @@ class OpenEffect:
     hold: HoldKind
     sealed: bytes = field(repr=False)
     send_by: datetime
-    sent_at: datetime
+    at: datetime
+    left_at: datetime
     epoch: int
     result: Result = Result.JOURNALLED
     n: int = 0
     asks: int = 0
     ask_at: datetime | None = None
     asking: bool = False
+    under_way: bool = False
     resent: bool = False
 
 

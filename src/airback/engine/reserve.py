@@ -17,14 +17,18 @@ def gross_fen(order: Order) -> int:
     return int(order.quote["gross_fen"])
 
 
+def floor_ppm(batch: Batch, order: Order) -> int:
+    """The least an outlet must pay of face value for the order not to lose money, in ppm."""
+    return -(-gross_fen(order) * PPM // order.face_fen) + batch.policy.margin_ppm
+
+
 def reserve(batch: Batch, order: Order, *, face_fen: int) -> bool:
     """Earmark outlets' money for `face_fen` of the order. False, and nothing changed, when no set of demands takes it all."""
-    least_ppm = -(-gross_fen(order) * PPM // order.face_fen) + batch.policy.margin_ppm
     matches = batch.demands.match(
         carrier=order.carrier,
         face_fen=face_fen,
         whole=order.product == "card",
-        least_ppm=least_ppm,
+        least_ppm=floor_ppm(batch, order),
         seller_number=order.number,
         not_before=batch.now + batch.policy.demand_margin,
         refused=frozenset(f.demand_id for f in order.fills if f.state is FillState.FAILED and f.demand_id),
@@ -53,15 +57,15 @@ def release_fills(batch: Batch, order: Order) -> None:
         if fill.state is FillState.RESERVED:
             batch.move_fill(fill, FillState.RELEASED)
             settle_earmark(batch, order, fill, pays_fen=0)
-            reopen(batch, order, fill)
+            reopen(batch, order, fill, fill.face_fen)
 
 
-def reopen(batch: Batch, order: Order, fill: Fill) -> None:
-    """The fill's part is wanted again."""
-    if fill.demand_id is None:
+def reopen(batch: Batch, order: Order, fill: Fill, face_fen: int) -> None:
+    """So much of the fill's part is wanted again."""
+    if fill.demand_id is None or face_fen <= 0:
         return
     demand = Demand(fill.demand_id, fill.outlet, order.carrier, fill.number, fill.price_ppm, 0, batch.now)
-    batch.demands.reopen(demand, fill.face_fen)
+    batch.demands.reopen(demand, face_fen)
 
 
 def payer(fill: Fill) -> Account:
@@ -116,7 +120,6 @@ def _add_fill(batch: Batch, order: Order, match: Match) -> None:
         amount_fen=match.pays_fen,
         phase=Phase.PENDING,
         order=order,
-        expires_at=batch.now + batch.policy.hold_valid,
     )
     batch.record(
         "engine:fill:reserved",

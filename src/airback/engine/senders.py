@@ -9,14 +9,15 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final, Protocol
 
 import msgspec
 import structlog
 
-from airback.domain.effects import Kind, Outcome, Result
+from airback.domain.effects import FINAL, Kind, Outcome, Result
+from airback.domain.money import MAX_FEN
 from airback.domain.ports.carrier import (
     Carrier,
     FarSideUnreachable,
@@ -39,6 +40,10 @@ _BREAK_AFTER: Final = 8
 _REST_S: Final = 0.5
 _REST_AT_MOST_S: Final = 15.0
 _LEASE_LOOK_S: Final = 0.02
+#: An adapter's call is given up after so many times its far side's limit: a question and a request, each of which may
+#: first wait for a free connection.
+PATIENCE: Final = 4
+
 _TRANSPORT_CODES: Final = frozenset({"not_sent", "answer_lost", "carrier_unreachable"})
 
 REQUESTS: Final[Mapping[Kind, type]] = {
@@ -55,6 +60,41 @@ REQUESTS: Final[Mapping[Kind, type]] = {
 def read_request(kind: Kind, plain: bytes) -> Any:
     """A frozen request out of the journal, as it was when it was written."""
     return msgspec.json.decode(plain, type=REQUESTS[kind])
+
+
+def storable(value: Any) -> Any:
+    """A value of a far side's without what no database text can hold: NUL and lone surrogates, at any depth."""
+    if isinstance(value, str):
+        return value.replace("\x00", "").encode("utf-8", "replace").decode()
+    if isinstance(value, Mapping):
+        return {storable(str(key)): storable(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [storable(inner) for inner in value]
+    return value
+
+
+def _clean(outcome: Outcome) -> Outcome:
+    """An outcome that can be stored; one that names an impossible amount tells nothing."""
+    exchanges = tuple(
+        replace(
+            one,
+            method=storable(one.method),
+            path=storable(one.path),
+            request=storable(one.request),
+            response=storable(one.response),
+        )
+        for one in outcome.exchanges
+    )
+    clean = replace(
+        outcome,
+        code=storable(outcome.code),
+        far_ref=storable(outcome.far_ref),
+        detail=storable(outcome.detail),
+        exchanges=exchanges,
+    )
+    if outcome.amount_fen is not None and not 0 <= outcome.amount_fen <= MAX_FEN:
+        return replace(clean, result=Result.UNKNOWN, code="far_side_error", amount_fen=None)
+    return clean
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +118,6 @@ class Sending(Protocol):
 
     def ask(self, effect: OpenEffect) -> None:
         """Queue a question about an effect."""
-
-    @property
-    def in_flight(self) -> int:
-        """Jobs that are queued or under way."""
 
     async def close(self) -> None:
         """Stop. What has not been sent is dropped; requests under way are given up."""
@@ -122,11 +158,6 @@ class Senders:
         effect.asking = True
         self._lane(effect.far_side).put(_Job(effect, None, asked=True))
 
-    @property
-    def in_flight(self) -> int:
-        """Jobs that are queued or under way."""
-        return sum(lane.size for lane in self._lanes.values())
-
     async def close(self) -> None:
         """Stop. What has not been sent is dropped; requests under way are given up."""
         await asyncio.gather(*(lane.close() for lane in self._lanes.values()))
@@ -139,32 +170,46 @@ class Senders:
                 concurrency=capabilities.concurrency if capabilities else 16,
                 requests_per_s=capabilities.requests_per_s if capabilities else 500,
                 perform=self._perform,
+                idle=self._idle,
             )
         return lane
 
-    async def _perform(self, job: _Job) -> bool:
-        """Do one job. Returns whether the far side could be reached."""
+    def _idle(self, job: _Job) -> bool:
+        """Whether a job needs nothing of its far side any more: it is done here and now."""
+        effect = job.effect
+        if effect.result in FINAL:
+            return True  # somebody else has said what became of it
+        if job.asked or self._clock() <= effect.send_by:
+            return False
+        self._on_answer(Answer(effect, Outcome(Result.FAILED, code="sending_overdue"), asked=False))
+        return True
+
+    async def _perform(self, job: _Job) -> bool | None:
+        """Do one job. Returns whether the far side could be reached, None when it was not tried."""
         while not self._may_send():
             # Heartbeats are late: nobody may know yet who holds the book. Losing it closes these senders.
             await asyncio.sleep(_LEASE_LOOK_S)
         effect = job.effect
-        if not job.asked and self._clock() > effect.send_by:
-            outcome = Outcome(Result.FAILED, code="sending_overdue")
-        else:
-            try:
+        if self._idle(job):
+            return None
+        capabilities = self._policy.capabilities_of(effect.far_side)
+        patience_s = PATIENCE * capabilities.timeout_s if capabilities else None
+        try:
+            async with asyncio.timeout(patience_s):
                 outcome = await (self._ask(effect) if job.asked else self._send(effect, job.request))
-            except FarSideUnreachable:
-                result = Result.FAILED if effect.kind is Kind.INSPECT else Result.UNKNOWN
-                outcome = Outcome(result, code="carrier_unreachable")
-            except Exception as error:
-                # An adapter's bug tells nothing about what the far side did.
-                LOG.error(
-                    "adapter_failed",
-                    far_side=effect.far_side,
-                    kind=str(effect.kind),
-                    error=type(error).__name__,
-                )
-                outcome = Outcome(Result.UNKNOWN, code="answer_lost")
+        except FarSideUnreachable:
+            result = Result.FAILED if effect.kind is Kind.INSPECT else Result.UNKNOWN
+            outcome = Outcome(result, code="carrier_unreachable")
+        except Exception as error:
+            # An adapter's bug tells nothing about what the far side did.
+            LOG.error(
+                "adapter_failed",
+                far_side=effect.far_side,
+                kind=str(effect.kind),
+                error=type(error).__name__,
+            )
+            outcome = Outcome(Result.UNKNOWN, code="answer_lost")
+        outcome = _clean(outcome)
         self._on_answer(Answer(effect, outcome, asked=job.asked))
         return outcome.code not in _TRANSPORT_CODES
 
@@ -215,21 +260,22 @@ class _Lane:
     """One far side's queue: so many at once, so many a second, and a breaker that opens and closes by itself."""
 
     def __init__(
-        self, *, concurrency: int, requests_per_s: int, perform: Callable[[_Job], Awaitable[bool]]
+        self,
+        *,
+        concurrency: int,
+        requests_per_s: int,
+        perform: Callable[[_Job], Awaitable[bool | None]],
+        idle: Callable[[_Job], bool],
     ) -> None:
         self._concurrency = concurrency
         self._gap_s = 1 / requests_per_s
         self._perform = perform
+        self._idle = idle
         self._jobs: deque[_Job] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
         self._next_start = 0.0
         self._failures = 0
         self._closed = False
-
-    @property
-    def size(self) -> int:
-        """Jobs that are queued or under way."""
-        return len(self._jobs) + len(self._tasks)
 
     def put(self, job: _Job) -> None:
         """Queue a job and see that somebody does it."""
@@ -250,10 +296,15 @@ class _Lane:
 
     async def _work(self) -> None:
         while self._jobs and not self._closed:
+            if self._idle(self._jobs[0]):
+                self._jobs.popleft()
+                continue
             await self._pace()
             if not self._jobs:
                 return
             reached = await self._perform(self._jobs.popleft())
+            if reached is None:
+                continue  # nothing was asked of the far side: it says nothing of how it is
             if reached:
                 if self._failures >= _BREAK_AFTER:
                     LOG.info("breaker_closed")

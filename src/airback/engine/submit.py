@@ -9,7 +9,7 @@ See docs/decisions/0007-intake.md.
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -62,6 +62,14 @@ class _Claimed:
     draft: Draft
     order_id: int
     claims: tuple[Claim, ...]
+    fresh: frozenset[bytes] = (
+        frozenset()
+    )  # fingerprints that nobody had claimed before; only those may be given back
+
+    @property
+    def to_give_back(self) -> list[Claim]:
+        """Claims that no other request of the same seller counts on."""
+        return [claim for claim in self.claims if claim.fingerprint in self.fresh]
 
 
 class _KeyTaken(Exception):
@@ -227,23 +235,27 @@ async def _claim(
     )
     ours: list[_Claimed] = []
     for one in fresh:
-        order_id = quotes.get(quote_fingerprint(one.draft.terms.id))
+        order_id, is_fresh = quotes.get(quote_fingerprint(one.draft.terms.id), (None, False))
         if order_id is None:
             answers[one.row - 1] = _contested(intake.QUOTE, one.row)
         else:
             claims = tuple(Claim(c.kind, c.fingerprint, order_id) for c in one.claims)
-            ours.append(_Claimed(one.row, one.draft, order_id, claims))
+            new = frozenset(c.fingerprint for c in claims if c.kind == intake.QUOTE and is_fresh)
+            ours.append(_Claimed(one.row, one.draft, order_id, claims, new))
     cards = await intake.claim_cards(
         conn, book=book, claims=_of_kind(intake.CARD, ours), expires_at=until, now=now
     )
     complete: list[_Claimed] = []
     given_back: list[Claim] = []
     for one in ours:
+        whole = replace(
+            one, fresh=one.fresh | {c.fingerprint for c in one.claims if cards.get(c.fingerprint, False)}
+        )
         if all(c.kind == intake.QUOTE or c.fingerprint in cards for c in one.claims):
-            complete.append(one)
+            complete.append(whole)
         else:
             answers[one.row - 1] = _contested(intake.CARD, one.row)
-            given_back += one.claims
+            given_back += whole.to_give_back
     await intake.let_go(conn, book=book, claims=given_back)
     return complete
 
@@ -271,7 +283,7 @@ async def _insert(
             standing.append(one)
         else:
             answers[one.row - 1] = _contested(lost.kind, one.row)
-            given_back += one.claims
+            given_back += one.to_give_back
     await intake.let_go(conn, book=book, claims=given_back)
     if not standing:
         return

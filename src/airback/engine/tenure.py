@@ -25,10 +25,30 @@ from airback.store.pool import prepare_connection, session_settings
 
 LOG: Final = structlog.get_logger(__name__)
 
+#: The database gives a statement up after so long; a little later we give the connection up, which may be gone
+#: without a word. A heartbeat is worth nothing when it comes late.
+_STATEMENT_S: Final = 30
+_ANSWER_S: Final = 35.0
+_BEAT_ANSWER_S: Final = 5.0
+
+
+def described(error: BaseException) -> dict[str, str]:
+    """What of an error may be logged: its type and, for the database's, its state and constraint. Never its text,
+    which may quote a row."""
+    said = {"error": type(error).__name__}
+    if isinstance(error, asyncpg.PostgresError):
+        said |= {
+            name: str(value)
+            for name in ("sqlstate", "constraint_name")
+            if (value := getattr(error, name, None)) is not None
+        }
+    return said
+
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How a worker spends its time. `lease`: a book whose writer was not seen for so long may be taken.
+    """How a worker spends its time. `lease`: a book whose writer was not seen for so long may be taken. `in_flight`: the
+    most requests that may wait for one far side; what needs it waits, the rest goes on.
 
     Looks at a book where nothing happens come `idle_s` apart at first, then ever more rarely, up to `idle_most_s`.
     """
@@ -85,9 +105,7 @@ class Tenure:
         conn = await self._connect()
         beat = None
         try:
-            epoch = await books.take(
-                conn, book=self._book, worker=self._worker, now=self._clock(), lease=self._pace.lease
-            )
+            epoch = await books.take(conn, book=self._book, worker=self._worker, lease=self._pace.lease)
             if epoch is None:
                 return
             self._seen_at = time.monotonic()
@@ -103,7 +121,7 @@ class Tenure:
                 except Fenced:
                     return
                 except Exception as error:
-                    LOG.error("batch_failed", book=self._book, error=f"{type(error).__name__}: {error}"[:300])
+                    LOG.error("batch_failed", book=self._book, **described(error))
                     conn = await self._again(conn, stop)
         finally:
             if beat is not None:
@@ -125,14 +143,16 @@ class Tenure:
             on_answer=on_answer,
         )
 
-    async def _connect(self) -> asyncpg.Connection:
+    async def _connect(self, *, answer_s: float = _ANSWER_S) -> asyncpg.Connection:
         settings = session_settings(
-            statement_timeout_s=30,
+            statement_timeout_s=_STATEMENT_S,
             lock_timeout_s=10,
             idle_in_transaction_timeout_s=60,
             application_name="airback writer",
         )
-        conn = await asyncpg.connect(self._url, timeout=10, server_settings=settings | PLANNER)
+        conn = await asyncpg.connect(
+            self._url, timeout=10, command_timeout=answer_s, server_settings=settings | PLANNER
+        )
         await prepare_connection(conn)
         return conn
 
@@ -162,8 +182,8 @@ class Tenure:
             while not stop.is_set() and not self._lost:
                 began = time.monotonic()
                 try:
-                    conn = conn or await self._connect()
-                    if await books.seen(conn, book=self._book, worker=self._worker, now=self._clock()):
+                    conn = conn or await self._connect(answer_s=_BEAT_ANSWER_S)
+                    if await books.seen(conn, book=self._book, worker=self._worker):
                         self._seen_at = began
                     else:
                         self._lost = True

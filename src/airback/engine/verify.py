@@ -39,6 +39,9 @@ def verify(batch: Batch, order: Order) -> None:
     if out_of_time(batch, order):
         batch.move(order, State.EXPIRED, code="order_expired")
         return
+    if SUBSCRIBERS in batch.full:
+        batch.wait(order, batch.policy.full_look)
+        return
     ref = batch.new_ref()
     request = InspectRequest(ref, order.number, batch.policy.sim_swap_hours)
     batch.journal(Kind.INSPECT, far_side=SUBSCRIBERS, request=request, ref=ref, order=order)

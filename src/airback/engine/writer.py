@@ -1,30 +1,34 @@
 """The writer of one book: gather, decide, persist, perform.
 
 It keeps in memory only what its epoch makes true: the open effects and the next sequence number. `begin` forgets all
-of it and reads the book again.
+of it and reads the book again. After a failure things are folded one at a time, from one source at a time, so that
+the one answer, letter or order that a bug stops is found and set aside for a person while the others go on.
 """
 
 import contextlib
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+import asyncpg
+import msgspec
 import structlog
 
 from airback.domain import ids
 from airback.domain.effects import FINAL as FINAL_RESULTS
 from airback.domain.effects import Kind, Outcome, Result
 from airback.domain.ports.keys import KeyProvider
+from airback.domain.refusals import Refused
 from airback.engine import gather
 from airback.engine.advance import advance
 from airback.engine.batch import Batch
 from airback.engine.persist import SQL as PERSIST
-from airback.engine.persist import persist
+from airback.engine.persist import Fenced, persist
 from airback.engine.policy import Policy
 from airback.engine.records import Answer, Letter, OpenEffect
-from airback.engine.senders import OnAnswer, Sending, read_request
+from airback.engine.senders import PATIENCE, OnAnswer, Sending, read_request, storable
 from airback.pricing.cards import RateCard, card_in_force, parse_card
 from airback.store import books
 
@@ -39,6 +43,15 @@ PLANNER: Final = {
 
 #: How often price lists, licences and expired demands are looked at.
 REFRESH_S: Final = 2.0
+
+#: What is set aside is looked at again after this.
+ASIDE: Final = timedelta(hours=1)
+
+#: After a failure, so many things are folded alone before bites grow again: one from each source.
+_ALONE: Final = 3
+
+#: SQL states that tell of the data, not of the connection or the server: data, integrity, syntax or access.
+_OF_THE_DATA: Final = ("22", "23", "42")
 
 
 class Writer:
@@ -69,8 +82,14 @@ class Writer:
         self._most = batch
         self._most_in_flight = in_flight
         self._limit = batch
+        self._alone = 0
+        self._turn = 0
         self._answers: deque[Answer] = deque()
         self._open: dict[int, OpenEffect] = {}
+        self._by_ref: dict[str, OpenEffect] = {}
+        self._by_order: dict[int, dict[int, OpenEffect]] = {}
+        self._under_way: Counter[str] = Counter()
+        self._aside: dict[int, datetime] = {}
         self._epoch = 0
         self._seq = 1
         self._routing = True
@@ -91,18 +110,27 @@ class Writer:
         self._routing, self._sending = await books.switches(conn, book=self._book)
         await self._refresh(conn)
         self._senders = self._open_senders(self._answered)
-        self._open = {e.id: e for e in await gather.open_effects(conn, book=self._book, epoch=epoch)}
-        for effect in self._open.values():
-            if effect.kind in (Kind.INSPECT, Kind.NOTIFY):
+        self._open, self._by_ref, self._by_order = {}, {}, {}
+        self._under_way.clear()
+        now = self._clock()
+        self._aside = {effect_id: until for effect_id, until in self._aside.items() if until > now}
+        for effect in await gather.open_effects(conn, book=self._book, epoch=epoch):
+            self._remember(effect)
+            # Whoever sent it, or still does, began before now and before it was overdue.
+            effect.left_at = min(effect.send_by, now) + timedelta(seconds=self._timeout_s(effect))
+            if effect.id in self._aside:
+                effect.ask_at = self._aside[effect.id]
+            elif effect.kind in (Kind.INSPECT, Kind.NOTIFY):
                 # Nothing to ask about: a reading is made anew, a message may or may not have gone.
                 outcome = Outcome(Result.FAILED, code="answer_lost", detail={"taken_over": True})
                 self._answers.append(Answer(effect, outcome, asked=False))
             else:
-                effect.ask_at = self._clock()
+                effect.ask_at = now
 
     def failed(self) -> None:
-        """A step failed: take a small bite next, so that one bad order is found and set aside."""
+        """A step failed: take the smallest bites next, so that the one thing that cannot be folded is found."""
         self._limit = 1
+        self._alone = _ALONE
 
     async def close(self) -> None:
         """Stop sending."""
@@ -113,7 +141,12 @@ class Writer:
     def next_question_at(self) -> datetime | None:
         """When the next open effect is to be asked about; None when there is none."""
         return min(
-            (e.ask_at for e in self._open.values() if e.ask_at is not None and not e.asking), default=None
+            (
+                max(e.ask_at, self._surely_out(e)) if e.under_way else e.ask_at
+                for e in self._open.values()
+                if e.ask_at is not None and not e.asking
+            ),
+            default=None,
         )
 
     # -- one pass
@@ -124,31 +157,47 @@ class Writer:
         if self._monotonic() >= self._refresh_at:
             await self._refresh(conn)
         self._ask_due(now)
-        answers = [self._answers.popleft() for _ in range(min(len(self._answers), self._limit))]
-        letters = await gather.letters(conn, book=self._book, limit=self._limit)
-        due: list[int] = []
-        if self._senders is not None and self._senders.in_flight < self._most_in_flight:
-            due, self._after_seller = await gather.due_orders(
-                conn, book=self._book, now=now, limit=self._limit, after_seller=self._after_seller
-            )
+        answers, letters, due = await self._take(conn, now)
         if not (answers or letters or due):
             return False
-        alone = answers == [] and letters == [] and len(due) == 1
         batch = self._new_batch(now)
         try:
             answers = await self._fresh(conn, answers)
             await self._gather(conn, batch, answers, letters, due)
             await self._call_back(conn, letters, now)
             advance(batch, answers=answers, letters=letters, due=due)
-        except Exception:
-            if alone and self._limit == 1:
-                await self._park(conn, due[0], now)
+            await persist(conn, batch)
+        except Exception as error:
+            if self._limit == 1 and _of_the_data(error):
+                await self._set_aside(conn, answers, letters, due, now)
             raise
-        await persist(conn, batch)
         self._commit(batch)
-        if self._limit < self._most:
+        if self._alone:
+            self._alone -= 1
+        elif self._limit < self._most:
             self._limit = min(self._most, self._limit * 2)
         return True
+
+    async def _take(self, conn: Any, now: datetime) -> tuple[list[Answer], list[Letter], list[int]]:
+        """What the next batch folds; at the smallest bite one thing from one source, sources in turn."""
+        answers: list[Answer] = []
+        letters: list[Letter] = []
+        due: list[int] = []
+        turns = (0, 1, 2) if self._limit > 1 else tuple((self._turn + step) % 3 for step in range(3))
+        for turn in turns:
+            if turn == 0:
+                answers = [self._answers.popleft() for _ in range(min(len(self._answers), self._limit))]
+            elif turn == 1:
+                letters = await gather.letters(conn, book=self._book, limit=self._limit)
+            else:
+                due, self._after_seller = await gather.due_orders(
+                    conn, book=self._book, now=now, limit=self._limit, after_seller=self._after_seller
+                )
+            if self._limit == 1 and (answers or letters or due):
+                self._turn = (turn + 1) % 3
+                # due work gives one of people and one of files; alone means alone
+                return answers, letters, due[:1]
+        return answers, letters, due
 
     def _new_batch(self, now: datetime) -> Batch:
         return Batch(
@@ -158,13 +207,21 @@ class Writer:
             entropy=self._entropy,
             keys=self._keys,
             policy=self._policy,
-            rate_card=card_in_force(self._rate_cards.values(), now),
+            rate_card=self._rate_card(now),
             rate_cards_known=self._rate_cards,
             routing=self._routing,
             next_seq=self._seq,
             licensed=self._licensed,
-            by_ref={effect.ref: effect for effect in self._open.values()},
+            by_ref=self._by_ref,
+            full=frozenset(side for side, n in self._under_way.items() if n >= self._most_in_flight),
         )
+
+    def _rate_card(self, now: datetime) -> RateCard:
+        """The card in force; while none is, orders already accepted go on by the last one published."""
+        try:
+            return card_in_force(self._rate_cards.values(), now)
+        except Refused:
+            return self._rate_cards[max(self._rate_cards)]
 
     async def _gather(
         self,
@@ -178,6 +235,7 @@ class Writer:
         payout_ids = set[int]()
         deposits = set[str]()
         breaks = list[int]()
+        licences: list[str] = []
         effects = [answer.effect for answer in answers]
         for letter in letters:
             if letter.order_id is not None:
@@ -185,11 +243,17 @@ class Writer:
             if letter.body.get("action") == "operations:effect:resolve":
                 effect = batch.open_by_ref(str(letter.body["after"].get("effect")))
                 effects += [effect] if effect else []
-            if letter.body.get("action") == "reconciliation:break:resolve":
+            action = letter.body.get("action")
+            if action == "reconciliation:break:resolve":
                 found = ids.parse_public("brk", str(letter.body["after"]["break"]))
                 breaks += [] if found is None else [found]
-            if letter.body.get("action") == "finance:deposit:credit":
+            elif action == "finance:deposit:credit":
                 deposits.add(str(letter.body["after"]["outlet"]))
+            elif action == "compliance:licence:record":
+                licences.append(str(letter.body["after"].get("number")))
+            elif action == "operations:order:decide":
+                order_id = ids.parse_public("ord", str(letter.body["after"].get("order")))
+                order_ids |= {order_id} if order_id is not None else set()
         for effect in effects:
             if effect.order_id is not None:
                 order_ids.add(effect.order_id)
@@ -198,37 +262,77 @@ class Writer:
         await gather.facts(conn, batch, order_ids=order_ids, payout_ids=sorted(payout_ids), deposits=deposits)
         if breaks:
             await gather.open_breaks(conn, batch, breaks)
-        for effect in self._open.values():
-            if effect.order_id in batch.orders:
-                batch.open_effects.setdefault(effect.order_id, []).append(effect)
+        await gather.redeemed(conn, batch, answers)
+        if licences:
+            await gather.licences(conn, batch, licences)
+        for order_id in batch.orders:
+            if order_id in self._by_order:
+                batch.open_effects[order_id] = list(self._by_order[order_id].values())
 
     def _commit(self, batch: Batch) -> None:
         """perform: what was decided is now true; the new effects go out."""
         self._seq = batch.next_seq
+        self._sending = batch.sending
         if "routing" in batch.switches:
             self._routing = batch.switches["routing"][0]
         if batch.rate_cards or batch.licences:
             self._refresh_at = 0.0
         for effect_id in batch.final_effects:
-            self._open.pop(effect_id, None)
-        senders = self._senders
+            self._forget(effect_id)
         for effect in batch.effects:
             if effect.result in FINAL_RESULTS:
                 continue
-            self._open[effect.id] = effect
-            if senders is not None and self._sending:
-                senders.send(effect, batch.requests[effect.id])
+            self._remember(effect)
+            self._send(effect, batch.requests[effect.id])
         for effect in batch.resend:
             plain = self._keys.unseal(
                 purpose="effect", sealed=effect.sealed, where=f"effects/request/{effect.id}".encode()
             )
-            if senders is not None and self._sending:
-                senders.send(effect, read_request(effect.kind, plain))
+            self._send(effect, read_request(effect.kind, plain))
+
+    def _send(self, effect: OpenEffect, request: Any) -> None:
+        if self._senders is None or not self._sending:
+            effect.asking = False
+            return
+        effect.under_way = True
+        self._under_way[effect.far_side] += 1
+        self._senders.send(effect, request)
 
     # -- small parts
 
+    def _remember(self, effect: OpenEffect) -> None:
+        self._open[effect.id] = self._by_ref[effect.ref] = effect
+        if effect.order_id is not None:
+            self._by_order.setdefault(effect.order_id, {})[effect.id] = effect
+
+    def _forget(self, effect_id: int) -> None:
+        effect = self._open.pop(effect_id, None)
+        if effect is None:
+            return
+        self._came_back(effect)
+        del self._by_ref[effect.ref]
+        if effect.order_id is not None:
+            of_order = self._by_order[effect.order_id]
+            del of_order[effect_id]
+            if not of_order:
+                del self._by_order[effect.order_id]
+
+    def _came_back(self, effect: OpenEffect) -> None:
+        if effect.under_way:
+            effect.under_way = False
+            self._under_way[effect.far_side] -= 1
+
+    def _timeout_s(self, effect: OpenEffect) -> int:
+        capabilities = self._policy.capabilities_of(effect.far_side)
+        return capabilities.timeout_s if capabilities else 0
+
+    def _surely_out(self, effect: OpenEffect) -> datetime:
+        """When a request that the senders took can be with them no longer, whatever became of their answer."""
+        return effect.send_by + timedelta(seconds=PATIENCE * self._timeout_s(effect) + 1)
+
     async def _refresh(self, conn: Any) -> None:
         now = self._clock()
+        self._routing, self._sending = await books.switches(conn, book=self._book)
         for row in await conn.fetch(books.SQL.rate_cards, self._book, max(self._rate_cards, default=0)):
             self._rate_cards[row["version"]] = parse_card(row["document"])
         self._licensed = frozenset(
@@ -247,6 +351,11 @@ class Writer:
                 and not effect.asking
                 and effect.kind is not Kind.NOTIFY
             ):
+                if effect.under_way:
+                    if now < self._surely_out(effect):
+                        continue
+                    self._came_back(effect)
+                    effect.left_at = max(effect.left_at, effect.send_by)
                 if effect.kind is Kind.INSPECT:
                     effect.asking = True
                     self._answered(Answer(effect, Outcome(Result.FAILED, code="answer_lost"), asked=False))
@@ -258,10 +367,9 @@ class Writer:
         refs = {letter.ref for letter in letters if letter.kind == "callback" and letter.ref is not None}
         if not refs:
             return
-        for effect in self._open.values():
-            if effect.ref in refs:
-                effect.ask_at = now
-                refs.discard(effect.ref)
+        for ref in sorted(refs & self._by_ref.keys()):
+            self._by_ref[ref].ask_at = now
+            refs.discard(ref)
         if refs and self._senders is not None and self._sending:
             for effect in await gather.effects_by_ref(conn, book=self._book, epoch=self._epoch, refs=refs):
                 if effect.result in FINAL_RESULTS and effect.kind not in (Kind.INSPECT, Kind.NOTIFY):
@@ -281,21 +389,63 @@ class Writer:
         return [replace(a, effect=by_ref.get(a.effect.ref, a.effect)) for a in answers]
 
     def _answered(self, answer: Answer) -> None:
+        effect = answer.effect
+        if not answer.asked:
+            if effect.under_way and answer.outcome.code != "sending_overdue":
+                effect.left_at = self._clock()
+            self._came_back(effect)
+            effect.asking = True  # nobody needs to ask: what it says is about to be folded
         self._answers.append(answer)
         self._wake()
 
-    async def _park(self, conn: Any, order_id: int, now: datetime) -> None:
-        LOG.error("order_parked", book=self._book, order_id=order_id)
+    async def _set_aside(
+        self, conn: Any, answers: list[Answer], letters: list[Letter], due: list[int], now: datetime
+    ) -> None:
+        """Put the one thing that cannot be folded out of the way, where a person finds all of it."""
         with contextlib.suppress(Exception):
-            await books.park(conn, book=self._book, order_id=order_id, until=now + timedelta(hours=1))
-            detail = '{"reason": "the engine could not decide this order"}'
-            await conn.execute(
-                PERSIST.insert_alarms,
-                self._book,
-                now,
-                [order_id],
-                ["order_parked"],
-                [str(order_id)],
-                [detail],
-                [now + self._policy.review_within],
-            )
+            async with conn.transaction():
+                row = await conn.fetchrow(PERSIST.fence, self._book)
+                if row is None or row["epoch"] != self._epoch:
+                    return
+                for answer in answers:
+                    effect, outcome = answer.effect, answer.outcome
+                    self._aside[effect.id] = now + ASIDE
+                    said = {
+                        "result": str(outcome.result),
+                        "code": storable(outcome.code),
+                        "far_ref": storable(outcome.far_ref),
+                        "amount_fen": outcome.amount_fen,
+                        "far_side": effect.far_side,
+                    }
+                    await self._alarm(conn, "answer_set_aside", effect.ref, said, now)
+                for letter in letters:
+                    await conn.execute(PERSIST.set_letter_aside, self._book, letter.id, now)
+                    await self._alarm(conn, "letter_set_aside", str(letter.id), {"kind": letter.kind}, now)
+                for order_id in due:
+                    await books.park(conn, book=self._book, order_id=order_id, until=now + ASIDE)
+                    await self._alarm(conn, "order_set_aside", ids.public("ord", order_id), {}, now)
+
+    async def _alarm(self, conn: Any, kind: str, subject: str, detail: dict[str, Any], now: datetime) -> None:
+        LOG.error(kind, book=self._book, subject=subject)
+        (fresh,) = ids.new_ids(now=now, entropy=self._entropy)
+        await conn.execute(
+            PERSIST.insert_alarms,
+            self._book,
+            now,
+            [fresh],
+            [kind],
+            [subject],
+            [msgspec.json.encode(detail).decode()],
+            [now + self._policy.review_within],
+        )
+
+
+def _of_the_data(error: Exception) -> bool:
+    """Whether a failure may lie in what was folded, not in the connection, the server or a lost book."""
+    if isinstance(error, asyncpg.PostgresError):
+        return (error.sqlstate or "").startswith(_OF_THE_DATA)
+    if isinstance(error, asyncpg.InterfaceError):
+        return isinstance(
+            error, ValueError
+        )  # a value that cannot be encoded; the others tell of the connection
+    return not isinstance(error, (OSError, TimeoutError, Fenced))

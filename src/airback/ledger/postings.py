@@ -7,7 +7,6 @@ nothing. `Balances` folds transfers in order and answers whether an earmark fits
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
 from enum import StrEnum
 
 from airback.ledger.accounts import CREDIT, Account
@@ -35,7 +34,6 @@ class Transfer:
     amount_fen: int
     order_id: int | None = None
     settles_fen: int = 0
-    expires_at: datetime | None = None
 
     def __post_init__(self) -> None:
         if self.amount_fen <= 0:
@@ -46,7 +44,7 @@ class Transfer:
 
 @dataclass(slots=True)
 class Delta:
-    """What a batch of transfers does to one account, in fen."""
+    """What a batch of transfers does to one account, in fen; `overdrawn_fen` falls when a shortfall is made good."""
 
     account: Account
     debits_posted: int = 0
@@ -111,7 +109,9 @@ class Balances:
                 if account.bounded:
                     room = standing.room_fen(account.side)
                     if room < 0:
-                        delta.overdrawn_fen -= room
-                        standing.overdrawn_fen -= room
                         short.append(account)
+                    # What comes in makes a shortfall good before there is room for anything else.
+                    change = -room if room < 0 else -min(standing.overdrawn_fen, room)
+                    delta.overdrawn_fen += change
+                    standing.overdrawn_fen += change
         return short

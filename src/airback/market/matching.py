@@ -9,8 +9,13 @@ from bisect import insort
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Final
 
-from airback.domain.money import share_floor
+from airback.domain.money import PPM, share_floor
+
+#: The least that a demand may ask for, and that may be left of an order for the next one, in fen: of less, rounding
+#: takes a share that matters.
+LEAST_PART_FEN: Final = 100
 
 
 @dataclass(slots=True)
@@ -41,15 +46,22 @@ class DemandBook:
 
     by_carrier: dict[str, list[Demand]] = field(default_factory=dict)
     changed: dict[int, Demand] = field(default_factory=dict)
+    withdrawn: set[int] = field(default_factory=set)
 
     def add(self, demand: Demand) -> None:
         """Put a demand in its place."""
-        insort(self.by_carrier.setdefault(demand.carrier, []), demand, key=_rank)
+        insort(self.by_carrier.setdefault(demand.carrier, []), demand, key=rank)
 
     def load(self, demands: Iterable[Demand]) -> None:
         """Take demands that already come ranked, carrier by carrier."""
         for demand in demands:
             self.by_carrier.setdefault(demand.carrier, []).append(demand)
+
+    def withdraw(self, demand_id: int) -> None:
+        """Its outlet takes the demand back: nothing of it is filled any more, and nothing reopens it."""
+        self.withdrawn.add(demand_id)
+        for carrier, demands in self.by_carrier.items():
+            self.by_carrier[carrier] = [demand for demand in demands if demand.id != demand_id]
 
     def match(
         self,
@@ -65,7 +77,7 @@ class DemandBook:
     ) -> list[Match]:
         """Matches that together take all of `face_fen`, or none.
 
-        `least_ppm`: the price below which the platform would lose. `not_before`: deadlines must lie after it.
+        `least_ppm`: the price below which the platform would lose, of what is paid after rounding. `not_before`: deadlines must lie after it.
         `room_fen(outlet)`: the money that outlet may still earmark. `refused`: demands whose number has already refused
         this order's airtime. Nothing is reserved here; see `reserve`.
         """
@@ -85,9 +97,13 @@ class DemandBook:
             if whole and demand.open_fen < face_fen:
                 continue
             part = min(missing, demand.open_fen)
+            if 0 < missing - part < LEAST_PART_FEN:
+                part = missing - LEAST_PART_FEN
+            if part <= 0:
+                continue
             pays = share_floor(part, demand.price_ppm)
             already = spent.get(demand.outlet, 0)
-            if pays <= 0 or already + pays > room_fen(demand.outlet):
+            if pays * PPM < part * least_ppm or already + pays > room_fen(demand.outlet):
                 continue
             spent[demand.outlet] = already + pays
             matches.append(Match(demand, part, pays))
@@ -104,7 +120,9 @@ class DemandBook:
             self.by_carrier[match.demand.carrier].remove(match.demand)
 
     def reopen(self, demand: Demand, face_fen: int) -> None:
-        """Give a part back to a demand after an explicit failure."""
+        """Give a part back to a demand after an explicit failure, unless it was withdrawn."""
+        if demand.id in self.withdrawn:
+            return
         known = next((d for d in self.by_carrier.get(demand.carrier, ()) if d.id == demand.id), None)
         if known is None:
             known = self.changed.get(demand.id)
@@ -116,5 +134,6 @@ class DemandBook:
         self.changed[known.id] = known
 
 
-def _rank(demand: Demand) -> tuple[int, int]:
+def rank(demand: Demand) -> tuple[int, int]:
+    """Price, then time: sorts the best first."""
     return (-demand.price_ppm, demand.id)

@@ -15,7 +15,7 @@ from airback.domain.money import MAX_FEN, PPM
 from airback.domain.refusals import Refused
 from airback.pricing.default_card import DEFAULT_CARD
 
-__all__ = ["DEFAULT_CARD", "RateCard", "card_in_force", "outside_sources", "parse_card"]
+__all__ = ["DEFAULT_CARD", "RateCard", "card_in_force", "in_force_from", "outside_sources", "parse_card"]
 
 _RAIL: Final = re.compile(r"[a-z][a-z0-9_]{0,39}", re.ASCII)
 _PLACE: Final = re.compile(r"[0-9]{2,6}", re.ASCII)
@@ -197,6 +197,12 @@ def card_in_force(cards: Iterable[RateCard], now: datetime) -> RateCard:
     if not in_force:
         raise Refused("not_bought")
     return max(in_force, key=lambda card: (card.effective_from, card.version))
+
+
+def in_force_from(document: Mapping[str, Any], moment: datetime) -> dict[str, Any]:
+    """The document as it takes effect at that time, to the second: an older list that is published again counts anew."""
+    at = moment.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat()
+    return {**document, "effective_from": f"{at}Z"}
 
 
 def parse_card(document: object) -> RateCard:

@@ -198,7 +198,6 @@ class TransferRow:
     amount_fen: int
     event_at: datetime
     created_at: datetime
-    expires_at: datetime | None
 
 
 async def book_now(conn: asyncpg.Connection, *, book: int) -> BookNow | None:
@@ -257,6 +256,20 @@ async def effect_by_ref(conn: asyncpg.Connection, *, book: int, ref: str) -> Ope
     """The open effect with that reference, or None."""
     row = await conn.fetchrow(_SQL.effect_by_ref, book, ref)
     return None if row is None else OpenEffect(**dict(row))
+
+
+async def orders_in_review(
+    conn: asyncpg.Connection, *, book: int, order_id: int | None = None, limit: int = 50
+) -> list[dict[str, Any]]:
+    """Orders that wait for two people's decision, the oldest first, as a proposal shows them; amounts in fen."""
+    rows = await conn.fetch(_SQL.orders_in_review, book, order_id, limit)
+    return [{"order": ids.public("ord", row["id"]), **dict(list(row.items())[1:])} for row in rows]
+
+
+async def order_in_review(conn: asyncpg.Connection, *, book: int, order_id: int) -> dict[str, Any]:
+    """One of them, or nothing when it is not in review."""
+    found = await orders_in_review(conn, book=book, order_id=order_id, limit=1)
+    return found[0] if found else {}
 
 
 async def order_of(conn: asyncpg.Connection, *, book: int, text: str) -> int | None:

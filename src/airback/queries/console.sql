@@ -42,6 +42,13 @@ SELECT e.id, e.kind, e.far_side, e.order_id, e.payout_id, e.ref, e.amount_fen, e
 FROM effects e JOIN open_effects x ON x.book = e.book AND x.effect_id = e.id
 WHERE e.book = $1 AND e.ref = $2
 
+-- name: orders_in_review
+-- Orders that wait for two people, the oldest first; one of them when its id is given.
+SELECT o.id, o.state, o.code, o.resume, o.face_fen, o.held_fen, o.delivered_fen, o.credited_fen, o.paid_fen
+FROM work w JOIN orders o ON o.book = w.book AND o.id = w.order_id
+WHERE w.book = $1 AND o.state = 'in_review' AND ($2::bigint IS NULL OR w.order_id = $2)
+ORDER BY o.id LIMIT $3
+
 -- name: effect_place
 -- The order an effect belongs to, by the effect's reference, open or not.
 SELECT e.order_id, e.payout_id,
@@ -110,7 +117,7 @@ FROM rate_cards WHERE book = $1 ORDER BY version DESC LIMIT $2
 -- name: order_transfers
 -- The ledger transfers of one order, in order of time, with both accounts' codes.
 SELECT t.subject, t.kind, t.leg, t.phase, t.asset, d.code AS debit, c.code AS credit, t.amount_fen,
-       t.event_at, t.created_at, t.expires_at
+       t.event_at, t.created_at
 FROM transfers t
 JOIN accounts d ON d.book = t.book AND d.id = t.debit
 JOIN accounts c ON c.book = t.book AND c.id = t.credit

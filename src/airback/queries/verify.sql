@@ -214,4 +214,4 @@ WHERE book = $1 AND kind IN ('transfer', 'redeem', 'pay', 'hold') GROUP BY far_s
 -- 8. Differences that are explained: somebody's work, or resolved by two people.
 SELECT reference AS subject FROM breaks WHERE book = $1 AND reference IS NOT NULL
 UNION
-SELECT subject FROM alarms WHERE book = $1 AND kind = 'far_side_contradicts' AND closed_at IS NULL
+SELECT subject FROM alarms WHERE book = $1 AND kind IN ('done_after_failure', 'failed_after_success') AND closed_at IS NULL

@@ -30,6 +30,7 @@ class Form(StrEnum):
     FLAG = "flag"
     WORDS = "words"
     RESULT = "result"
+    COURSE = "course"
     DOCUMENT = "document"
     CORRECTION = "correction"
 
@@ -124,6 +125,7 @@ class Change:
 _OUTLET: Final = Field("outlet", Form.TEXT, "渠道", "Outlet")
 _EFFECT: Final = Field("effect", Form.TEXT, "指令流水号", "Effect's reference")
 _BREAK: Final = Field("break", Form.TEXT, "差异编号", "Break")
+_ORDER: Final = Field("order", Form.TEXT, "订单", "Order")
 _ROUTING: Final = Field("routing", Form.FLAG, "收购", "Buying")
 _PAUSE_REASON: Final = Field("reason", Form.TEXT, "对卖家说明的原因", "Reason shown to sellers")
 
@@ -184,6 +186,25 @@ ACTIONS: Final = MappingProxyType(
                     Field("amount_fen", Form.FEN, "实际金额", "Amount that moved", optional=True),
                 ),
                 compared=frozenset({"result"}),
+            ),
+            Action(
+                name="operations:order:decide",
+                propose=Permission.PROPOSE_ORDER,
+                approve=Permission.APPROVE_ORDER,
+                zh="处理待审订单",
+                en="Decide an order in review",
+                before=(
+                    _ORDER,
+                    Field("state", Form.TEXT, "状态", "State"),
+                    Field("code", Form.TEXT, "原因", "Cause"),
+                    Field("resume", Form.TEXT, "原步骤", "Step it stood at"),
+                    Field("held_fen", Form.FEN, "已冻结", "Held"),
+                    Field("delivered_fen", Form.FEN, "已送达", "Delivered"),
+                    Field("credited_fen", Form.FEN, "应付", "Credited"),
+                    Field("paid_fen", Form.FEN, "已付", "Paid"),
+                ),
+                after=(_ORDER, Field("course", Form.COURSE, "处理", "Course")),
+                compared=frozenset({"state", "code"}),
             ),
             Action(
                 name="operations:book:pause",
@@ -258,6 +279,16 @@ ACTIONS: Final = MappingProxyType(
 #: Results that two people may give to an effect nobody could resolve.
 RESOLUTIONS: Final = (Result.SUCCEEDED, Result.FAILED)
 
+#: What two people may do with an order that is in review.
+COURSES: Final = MappingProxyType(
+    {
+        "pay": ("重新付款", "Pay again"),
+        "resume": ("退回原步骤继续", "Go on from the step it stood at"),
+        "decline": ("退回话费并谢绝", "Give back and decline"),
+        "fail": ("退回话费并作失败结束", "Give back and end as failed"),
+    }
+)
+
 RESULT_NAMES: Final = MappingProxyType(
     {
         Result.JOURNALLED: ("已登记", "Journalled"),
@@ -311,6 +342,8 @@ def shown(value: Any, *, form: Form, language: str) -> str | None:
         return RESULT_NAMES[Result(value)][second]
     if form is Form.CORRECTION and isinstance(value, str) and value in CORRECTIONS:
         return CORRECTIONS[value][second]
+    if form is Form.COURSE and isinstance(value, str) and value in COURSES:
+        return COURSES[value][second]
     return value if isinstance(value, str) else str(value)
 
 
@@ -357,6 +390,10 @@ def _is_resolution(value: Any) -> bool:
     return isinstance(value, str) and value in RESOLUTIONS
 
 
+def _is_course(value: Any) -> bool:
+    return isinstance(value, str) and value in COURSES
+
+
 def _is_document(value: Any) -> bool:
     return isinstance(value, dict) and len(value) > 0
 
@@ -371,6 +408,7 @@ _GOOD: Final[dict[Form, Callable[[Any], bool]]] = {
     Form.FLAG: _is_flag,
     Form.WORDS: _are_words,
     Form.RESULT: _is_resolution,
+    Form.COURSE: _is_course,
     Form.DOCUMENT: _is_document,
     Form.CORRECTION: _is_correction,
 }

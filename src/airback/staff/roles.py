@@ -45,6 +45,8 @@ class Permission(StrEnum):
     APPROVE_RATE_CARD = "rate_card:approve"
     PROPOSE_EFFECT = "effect:propose"
     APPROVE_EFFECT = "effect:approve"
+    PROPOSE_ORDER = "order:propose"
+    APPROVE_ORDER = "order:approve"
     PROPOSE_PAUSE = "pause:propose"
     APPROVE_PAUSE = "pause:approve"
     PROPOSE_RESUME = "resume:propose"
@@ -97,6 +99,7 @@ GRANTS: Final = MappingProxyType(
             P.APPROVE_BREAK,
             P.APPROVE_RATE_CARD,
             P.APPROVE_EFFECT,
+            P.APPROVE_ORDER,
             P.PROPOSE_PAUSE,
             P.APPROVE_PAUSE,
             P.APPROVE_RESUME,
@@ -109,6 +112,7 @@ GRANTS: Final = MappingProxyType(
                 P.READ_PRICES,
                 P.READ_PROPOSALS,
                 P.PROPOSE_EFFECT,
+                P.PROPOSE_ORDER,
             }
         ),
         R.OPERATIONS: _READ_ALL
@@ -118,6 +122,8 @@ GRANTS: Final = MappingProxyType(
             P.PROPOSE_BREAK,
             P.PROPOSE_EFFECT,
             P.APPROVE_EFFECT,
+            P.PROPOSE_ORDER,
+            P.APPROVE_ORDER,
             P.PROPOSE_PAUSE,
             P.APPROVE_PAUSE,
             P.PROPOSE_RESUME,

@@ -13,15 +13,17 @@ async def create(conn: Any, *, book: int, name: str, now: datetime) -> None:
     await conn.execute(SQL.create, book, name, now)
 
 
-async def candidates(conn: Any, *, now: datetime, lease: timedelta) -> list[int]:
-    """Books whose writer has not been seen for `lease`."""
-    return [row["book"] for row in await conn.fetch(SQL.candidates, now - lease)]
+async def candidates(conn: Any, *, lease: timedelta, now: datetime | None = None) -> list[int]:
+    """Books whose writer has not been seen for `lease`, by the database's clock unless `now` says otherwise."""
+    return [row["book"] for row in await conn.fetch(SQL.candidates, now, lease)]
 
 
-async def take(conn: Any, *, book: int, worker: str, now: datetime, lease: timedelta) -> int | None:
-    """The new epoch when this worker now writes the book; None when another does."""
+async def take(
+    conn: Any, *, book: int, worker: str, lease: timedelta, now: datetime | None = None
+) -> int | None:
+    """The new epoch when this worker now writes the book; None when another does. `now` as for `candidates`."""
     async with conn.transaction():
-        epoch = await conn.fetchval(SQL.take, book, now - lease)
+        epoch = await conn.fetchval(SQL.take, book, now, lease)
         if epoch is None:
             return None
         await conn.execute(SQL.sign_on, book, worker, now)
@@ -34,8 +36,8 @@ async def retake(conn: Any, *, book: int, worker: str) -> int | None:
     return None if epoch is None else int(epoch)
 
 
-async def seen(conn: Any, *, book: int, worker: str, now: datetime) -> bool:
-    """A heartbeat. False when another worker has signed on."""
+async def seen(conn: Any, *, book: int, worker: str, now: datetime | None = None) -> bool:
+    """A heartbeat. False when another worker has signed on. `now` as for `candidates`."""
     return str(await conn.execute(SQL.seen, book, worker, now)).endswith(" 1")
 
 

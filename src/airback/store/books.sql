@@ -1,17 +1,17 @@
--- Who writes a book.
+-- Who writes a book. One clock measures leases: the database's, whichever machine a worker runs on.
 
 -- name: create
 INSERT INTO books (book, name, created_at) VALUES ($1, $2, $3) ON CONFLICT (book) DO NOTHING
 
 -- name: candidates
--- Books without a writer that was seen since $1.
+-- Books without a writer that was seen within $2.
 SELECT b.book FROM books b LEFT JOIN writers w ON w.book = b.book
-WHERE w.book IS NULL OR w.seen_at < $1 ORDER BY b.book
+WHERE w.book IS NULL OR w.seen_at < coalesce($1, clock_timestamp()) - $2::interval ORDER BY b.book
 
 -- name: take
--- Take a book whose writer was not seen since $2; the new epoch fences the former one off.
+-- Take a book whose writer was not seen within $3; the new epoch fences the former one off.
 UPDATE books SET epoch = epoch + 1
-WHERE book = $1 AND NOT EXISTS (SELECT FROM writers WHERE writers.book = $1 AND seen_at >= $2)
+WHERE book = $1 AND NOT EXISTS (SELECT FROM writers WHERE writers.book = $1 AND seen_at >= coalesce($2, clock_timestamp()) - $3::interval)
 RETURNING epoch
 
 -- name: retake
@@ -28,12 +28,12 @@ SELECT routing, sending FROM books WHERE book = $1
 UPDATE work SET due_at = $3 WHERE book = $1 AND order_id = $2
 
 -- name: sign_on
-INSERT INTO writers (book, worker, seen_at) VALUES ($1, $2, $3)
+INSERT INTO writers (book, worker, seen_at) VALUES ($1, $2, coalesce($3, clock_timestamp()))
 ON CONFLICT (book) DO UPDATE SET worker = EXCLUDED.worker, seen_at = EXCLUDED.seen_at
 
 -- name: seen
 -- A heartbeat; touches nothing when another worker has signed on.
-UPDATE writers SET seen_at = $3 WHERE book = $1 AND worker = $2
+UPDATE writers SET seen_at = coalesce($3, clock_timestamp()) WHERE book = $1 AND worker = $2
 
 -- name: sign_off
 DELETE FROM writers WHERE book = $1 AND worker = $2

@@ -85,24 +85,25 @@ async def taken_refs(conn: asyncpg.Connection, *, book: int, client: str, refs: 
 
 async def claim_quotes(
     conn: asyncpg.Connection, *, book: int, claims: Sequence[Claim], expires_at: datetime
-) -> dict[bytes, int]:
-    """Order id by fingerprint of every quote that is ours now; an earlier try's id is taken over."""
+) -> dict[bytes, tuple[int, bool]]:
+    """(order id, whether this claim is new) by fingerprint of every quote that is ours now; an earlier try's id is taken
+    over."""
     rows = await conn.fetch(
         SQL.claim_quotes, book, [c.fingerprint for c in claims], [c.order_id for c in claims], expires_at
     )
-    return {row["fingerprint"]: row["order_id"] for row in rows}
+    return {row["fingerprint"]: (row["order_id"], row["fresh"]) for row in rows}
 
 
 async def claim_cards(
     conn: asyncpg.Connection, *, book: int, claims: Sequence[Claim], expires_at: datetime, now: datetime
-) -> set[bytes]:
-    """Fingerprints of every card that is ours now."""
+) -> dict[bytes, bool]:
+    """Whether the claim is new, by fingerprint of every card that is ours now."""
     if not claims:
-        return set()
+        return {}
     rows = await conn.fetch(
         SQL.claim_cards, book, [c.fingerprint for c in claims], [c.order_id for c in claims], expires_at, now
     )
-    return {row["fingerprint"] for row in rows}
+    return {row["fingerprint"]: row["fresh"] for row in rows}
 
 
 async def let_go(conn: asyncpg.Connection, *, book: int, claims: Sequence[Claim]) -> None:

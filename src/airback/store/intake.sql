@@ -16,7 +16,7 @@ FROM unnest($2::bytea[], $3::bigint[]) AS wanted (fingerprint, order_id)
 ORDER BY wanted.fingerprint
 ON CONFLICT (book, kind, fingerprint) DO UPDATE SET expires_at = excluded.expires_at
 WHERE held.expires_at IS NOT NULL
-RETURNING fingerprint, order_id
+RETURNING fingerprint, order_id, xmax = 0 AS fresh
 
 -- name: claim_cards
 -- Claim cards, in order of fingerprint. A claim of the same order id is our own earlier try; one that expired without
@@ -27,7 +27,7 @@ FROM unnest($2::bytea[], $3::bigint[]) AS wanted (fingerprint, order_id)
 ORDER BY wanted.fingerprint
 ON CONFLICT (book, kind, fingerprint) DO UPDATE SET order_id = excluded.order_id, expires_at = excluded.expires_at
 WHERE held.expires_at IS NOT NULL AND (held.order_id = excluded.order_id OR held.expires_at <= $5)
-RETURNING fingerprint, order_id
+RETURNING fingerprint, xmax = 0 AS fresh
 
 -- name: let_go
 -- Give up claims that no order came to own.

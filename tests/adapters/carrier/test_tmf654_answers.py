@@ -93,6 +93,9 @@ async def carrier_answering(status: int, body: Any) -> AsyncIterator[Tmf654Carri
         (201, GOOD | {"clientReference": "OTHER"}, Result.UNKNOWN, "far_side_error"),
         (201, GOOD | {"amount": {"amount": 10.005, "units": "CNY"}}, Result.UNKNOWN, "far_side_error"),
         (201, GOOD | {"amount": {"amount": 10, "units": "USD"}}, Result.UNKNOWN, "far_side_error"),
+        (201, GOOD | {"amount": {"amount": 0, "units": "CNY"}}, Result.UNKNOWN, "far_side_error"),
+        (201, GOOD | {"amount": {"amount": -1, "units": "CNY"}}, Result.UNKNOWN, "far_side_error"),
+        (201, GOOD | {"amount": {"amount": 999_999_999, "units": "CNY"}}, Result.UNKNOWN, "far_side_error"),
         (201, GOOD | {"amount": {"amount": "10"}}, Result.UNKNOWN, "far_side_error"),
         (201, GOOD | {"amount": 10}, Result.UNKNOWN, "far_side_error"),
         (201, [GOOD], Result.UNKNOWN, "far_side_error"),
@@ -170,7 +173,10 @@ async def test_an_execution_told_twice_is_told_so() -> None:
     [
         ("reservation.expired", Result.SUCCEEDED, None),
         ("reservation.released", Result.SUCCEEDED, None),
-        ("reservation.consumed", Result.FAILED, "hold_unknown"),
+        ("reservation.consumed", Result.FAILED, "release_refused"),
+        ("something.new", Result.UNKNOWN, "far_side_error"),
+        ("request.refused", Result.FAILED, "release_refused"),
+        ("balance.insufficient", Result.FAILED, "release_refused"),
         ("reservation.unknown", Result.FAILED, "hold_unknown"),
     ],
 )

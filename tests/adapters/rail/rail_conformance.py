@@ -127,7 +127,7 @@ class RailConformance:
         assert capabilities.name.isidentifier()
         assert 0 < capabilities.least_fen <= capabilities.most_fen
         assert 0 < capabilities.ask_every_s <= capabilities.ask_at_most_every_s
-        assert capabilities.not_found_final_after_s >= 0
+        assert capabilities.not_found_final_after_s > capabilities.timeout_s
         assert min(capabilities.requests_per_s, capabilities.concurrency, capabilities.timeout_s) > 0
 
     async def test_a_statement_of_a_time_before_us_is_empty(self, stage: Stage) -> None:

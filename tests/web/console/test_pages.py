@@ -28,6 +28,7 @@ PAGES = {
     "/console/approvals/propose/deposit": "deposit:propose",
     "/console/approvals/propose/float": "deposit:propose",
     "/console/approvals/propose/effect": "effect:propose",
+    "/console/approvals/propose/order": "order:propose",
     "/console/approvals/propose/effect?about={ref}": "effect:propose",
     "/console/approvals/propose/pause": "pause:propose",
     "/console/approvals/propose/resume": "resume:propose",

@@ -27,5 +27,5 @@ def default_capabilities(carrier: str) -> CarrierCapabilities:
         ask_at_most_every_s=4,
         requests_per_s=2_000,
         concurrency=16,
-        timeout_s=10,
+        timeout_s=5,
     )

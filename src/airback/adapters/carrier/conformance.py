@@ -86,7 +86,8 @@ class CarrierConformance:
         assert capabilities.hold in (HoldKind.NATIVE, HoldKind.CUSTODY)
         assert min(capabilities.requests_per_s, capabilities.concurrency, capabilities.timeout_s) > 0
         assert 0 < capabilities.ask_every_s <= capabilities.ask_at_most_every_s
-        assert min(capabilities.not_found_final_after_s, capabilities.final_after_s) >= 0
+        assert capabilities.final_after_s >= 0
+        assert capabilities.not_found_final_after_s > capabilities.timeout_s
 
     # -- holding
 

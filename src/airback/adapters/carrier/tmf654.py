@@ -21,6 +21,7 @@ from airback.adapters.carrier.quantities import from_quantity, to_quantity
 from airback.adapters.http.client import AnswerLost, CallFailed, HttpAnswer, HttpFarSide, NotSent
 from airback.adapters.http.redaction import Redaction
 from airback.domain.effects import Exchange, Kind, Outcome, Result
+from airback.domain.money import MAX_FEN
 from airback.domain.ports.carrier import (
     CarrierCapabilities,
     FarSideUnreachable,
@@ -42,7 +43,7 @@ _DEFAULT_CODE: Final = {
     Kind.HOLD: "hold_refused",
     Kind.TRANSFER: "delivery_failed",
     Kind.REDEEM: "delivery_failed",
-    Kind.RELEASE: "hold_unknown",
+    Kind.RELEASE: "release_refused",
 }
 
 #: The profile's error codes in the platform's words; `None` takes the default of the kind of effect.
@@ -66,14 +67,16 @@ _CODES: Final[Mapping[str, str | None]] = {
     "reservation.cancelled": "hold_unknown",
     "reservation.exceeded": "hold_unknown",
     "reservation.foreign": "hold_unknown",
-    "return.exceeded": "hold_unknown",
+    "return.exceeded": None,
     "voucher.unknown": "card_unknown",
     "voucher.used": "card_used",
     "voucher.expired": "card_expired",
     "usage.unsupported": None,
 }
 
-#: Releasing what is not held any more has happened, whoever did it.
+#: On a release: the first say that something else became of the hold, so nothing came back. Releasing what is not
+#: held any more has happened, whoever did it.
+_STILL_HELD: Final = frozenset({"reservation.consumed", "reservation.exceeded", "reservation.foreign"})
 _NOTHING_HELD: Final = frozenset(
     {"reservation.expired", "reservation.released", "reservation.failed", "reservation.cancelled"}
 )
@@ -373,14 +376,12 @@ def _read_task(kind: Kind, task: Mapping[str, Any], exchange: Exchange, *, execu
     if status == "failed":
         failure = task.get("failure")
         said = failure.get("code") if isinstance(failure, Mapping) else None
-        code = _CODES.get(said) if isinstance(said, str) else None
-        return Outcome(
-            Result.FAILED, code=code or _DEFAULT_CODE[kind], far_ref=far_ref, exchanges=(exchange,)
-        )
+        code = _refusal(kind, said) if isinstance(said, str) else _DEFAULT_CODE[kind]
+        return Outcome(Result.FAILED, code=code, far_ref=far_ref, exchanges=(exchange,))
     released = kind is Kind.RELEASE and "releasedValue" in task
     if status == "completed" or (status == "cancelled" and released):
         amount_fen = from_quantity(task.get("releasedValue" if released else "amount"))
-        if amount_fen is None:
+        if amount_fen is None or not 1 <= amount_fen <= MAX_FEN:
             return Outcome(Result.UNKNOWN, code="far_side_error", far_ref=far_ref, exchanges=(exchange,))
         balance = task.get("receiverBalance")
         if kind in (Kind.TRANSFER, Kind.REDEEM) and isinstance(balance, Mapping):
@@ -392,7 +393,7 @@ def _read_task(kind: Kind, task: Mapping[str, Any], exchange: Exchange, *, execu
         )
     if status == "cancelled":
         # A hold that lapsed or was given back before anybody heard of it.
-        code = "hold_unknown" if kind is Kind.HOLD else _DEFAULT_CODE[kind]
+        code = "hold_unknown" if kind in (Kind.HOLD, Kind.RELEASE) else _DEFAULT_CODE[kind]
         return Outcome(Result.FAILED, code=code, far_ref=far_ref, exchanges=(exchange,))
     return Outcome(Result.UNKNOWN, code="far_side_error", far_ref=far_ref, exchanges=(exchange,))
 
@@ -402,6 +403,8 @@ def _refusal(kind: Kind, said: str) -> str:
     code = _CODES.get(said)
     if kind is Kind.REDEEM and said.startswith("bucket."):
         return "target_refused"  # the bucket that a card is redeemed into is the receiver's
+    if kind is Kind.RELEASE and said in _STILL_HELD:
+        return _DEFAULT_CODE[kind]
     if code is None or (kind is not Kind.HOLD and code == "balance_insufficient"):
         return _DEFAULT_CODE[kind]  # elsewhere it is the platform's own bucket that is short
     return code

@@ -61,7 +61,7 @@ ALIPAY: Final = RailCapabilities(
 #: The same before the sandbox's Alipay, where nothing takes long.
 SANDBOX_ALIPAY: Final = replace(
     ALIPAY,
-    not_found_final_after_s=1,
+    not_found_final_after_s=6,
     ask_every_s=1,
     ask_at_most_every_s=4,
     requests_per_s=1_000,

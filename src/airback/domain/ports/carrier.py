@@ -44,9 +44,10 @@ class LineStatus(StrEnum):
 class CarrierCapabilities:
     """What a connector can do and within which limits; the engine plans with it.
 
-    `not_found_final_after_s`: how long a reference may be unknown at the far side before "not found" means that
-    the request never arrived. `final_after_s`: how long after success a delivery can still be reversed.
-    `ask_every_s`: the first interval between questions about one reference; it doubles up to `ask_at_most_every_s`.
+    `not_found_final_after_s`: how long after a request has left its reference may be unknown at the far side before
+    "not found" means that it never arrived; longer than `timeout_s`, the most a request may take. `final_after_s`:
+    how long after success a delivery can still be reversed. `ask_every_s`: the first interval between questions about
+    one reference; it doubles up to `ask_at_most_every_s`.
     """
 
     carrier: str

@@ -11,7 +11,7 @@ from airback.domain.ports.carrier import StatementLine
 
 @dataclass(frozen=True, slots=True)
 class RailCapabilities:
-    """What a rail can do. `licence` names the capability that must be licensed before it may be used, or None.
+    """What a rail can do, with limits as a carrier's. `licence` names the capability that must be licensed before it may be used, or None.
 
     `counted_by_far_side` is False for a rail that lives inside the ledger (platform credit).
     """

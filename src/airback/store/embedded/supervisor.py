@@ -296,11 +296,13 @@ class Supervisor:
     def _listen(self, timeout_s: float) -> None:
         """Take the server's messages for at most `timeout_s`."""
         pipe = self._server.stdout if self._server is not None else None
-        watched = [self._woken] if pipe is None or pipe.closed else [self._woken, pipe]
+        watched = [self._woken]
+        if pipe is not None and not pipe.closed:
+            watched.append(pipe.fileno())
         readable = select.select(watched, [], [], timeout_s)[0]
         if self._woken in readable:
             os.read(self._woken, 4096)
-        if pipe is not None and pipe in readable:
+        if pipe is not None and len(watched) > 1 and watched[1] in readable:
             data = os.read(pipe.fileno(), 65536)
             if data:
                 self._read(data)

@@ -166,6 +166,7 @@ CREATE TABLE inbox (
     ref         text,
     body        jsonb   NOT NULL DEFAULT '{}',
     at          timestamptz NOT NULL,
+    aside_at    timestamptz,                              -- it could not be folded: a person's work
     PRIMARY KEY (book, id)
 );
 
@@ -189,6 +190,7 @@ CREATE TABLE demands (
     price_ppm   integer NOT NULL CHECK (price_ppm BETWEEN 1 AND 1000000),
     deadline_at timestamptz NOT NULL,
     created_at  timestamptz NOT NULL,
+    withdrawn_at timestamptz,                             -- its outlet took back what was still open of it
     PRIMARY KEY (book, id)
 );
 CREATE UNIQUE INDEX demands_client_ref ON demands (book, outlet, client_ref) WHERE client_ref IS NOT NULL;
@@ -206,6 +208,7 @@ CREATE TABLE open_demands (
     PRIMARY KEY (book, id)
 ) WITH (fillfactor = 60);
 CREATE INDEX open_demands_best ON open_demands (book, carrier, price_ppm DESC, id);
+CREATE INDEX open_demands_deadline ON open_demands (book, deadline_at);
 
 CREATE TABLE fills (
     book        integer NOT NULL,
@@ -331,7 +334,6 @@ CREATE TABLE transfers (
     order_id    bigint,
     event_at    timestamptz NOT NULL,                     -- when it happened
     created_at  timestamptz NOT NULL,                     -- when it was written
-    expires_at  timestamptz,                              -- pending: when the earmark lapses unless settled
     PRIMARY KEY (book, subject, kind, leg, phase),
     CHECK (debit <> credit)
 );

@@ -28,6 +28,7 @@ FORMS: Final[Mapping[str, str]] = {
     "float": "finance:float:credit",
     "rate-card": "pricing:rate_card:publish",
     "effect": "operations:effect:resolve",
+    "order": "operations:order:decide",
     "pause": "operations:book:pause",
     "resume": "operations:book:resume",
     "licence": "compliance:licence:record",

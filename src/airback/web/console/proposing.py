@@ -19,7 +19,7 @@ from airback.domain.refusals import Refused
 from airback.engine import propose
 from airback.queries import console
 from airback.reconciliation.breaks import State as BreakState
-from airback.staff.actions import ACTIONS, CORRECTIONS, RESOLUTIONS, Action
+from airback.staff.actions import ACTIONS, CORRECTIONS, COURSES, RESOLUTIONS, Action
 from airback.store import licences, statements
 from airback.web.console.approvals import APPROVALS, FORMS
 from airback.web.console.desk import (
@@ -33,6 +33,7 @@ from airback.web.console.desk import (
     show,
     visitor,
 )
+from airback.web.layout import language_of
 from airback.web.templates import BEIJING
 
 
@@ -71,6 +72,9 @@ async def _stands(
             }
         case "reconciliation:break:resolve":
             return await _break_stands(conn, here.book, about)
+        case "operations:order:decide":
+            order_id = ids.parse_public("ord", about)
+            return await console.order_in_review(conn, book=here.book, order_id=order_id) if order_id else {}
         case "compliance:licence:record":
             for licence in await licences.list_licences(conn, book=here.book):
                 if licence.number == about:
@@ -143,6 +147,13 @@ async def _form(
             effects=await console.open_effects(conn, book=here.book, limit=100)
             if form == "effect" and not stands
             else [],
+            reviews=await console.orders_in_review(conn, book=here.book, limit=100)
+            if form == "order" and not stands
+            else [],
+            courses={
+                one: names[0 if language_of(request).startswith("zh") else 1]
+                for one, names in COURSES.items()
+            },
             capabilities=[str(one) for one in Capability],
             resolutions=[str(one) for one in RESOLUTIONS],
             corrections=list(CORRECTIONS),
@@ -187,6 +198,7 @@ async def propose_form(request: AnyRequest, form: FromPath[str]) -> Response[Any
         "until",
         "result",
         "correction",
+        "course",
         "public_reason",
         "effective",
         "reason",
@@ -263,6 +275,10 @@ def _read(
             if stands["state"] != BreakState.OPEN:
                 raise Refused("break_closed", field="break")
             return str(stands["break"]), {"break": stands["break"], "correction": values["correction"]}
+        case "order":
+            if not stands:
+                raise Refused("not_found", field="order")
+            return values["about"], {"order": values["about"], "course": values["course"]}
         case "licence":
             return values["number"], {
                 "number": values["number"],

@@ -181,6 +181,22 @@ ALARM: Final = MappingProxyType(
         "safeguarding_short": Word("备付不足", "Safeguarding short", RED),
         "effect_unresolved": Word("指令结果不明", "Effect unresolved", ORANGE),
         "order_in_review": Word("订单待处理", "Order in review", ORANGE),
+        "done_after_failure": Word("判为失败后对方报告成功", "Done after it counted as failed", RED),
+        "card_in_doubt": Word("卡已用过,可能是我方所用", "Card used, perhaps by us", RED),
+        "delivered_more": Word("对方多送或重复送达", "Delivered more, or twice", RED),
+        "payout_delayed": Word("付款一再未成功", "Payment keeps failing", ORANGE),
+        "payout_failed": Word("付款被拒", "Payment refused", ORANGE),
+        "delivery_failed": Word("送达失败", "Delivery failed", ORANGE),
+        "release_failed": Word("解冻失败", "Release failed", ORANGE),
+        "no_taker": Word("无处送达", "Nobody takes it", ORANGE),
+        "seller_silent": Word("卖家未答复", "Seller silent", ORANGE),
+        "requote_refused": Word("无法重新报价", "Cannot be requoted", ORANGE),
+        "paid_amount": Word("实付金额不符", "Another amount was paid", RED),
+        "order_set_aside": Word("订单无法处理,已搁置", "Order set aside", RED),
+        "letter_set_aside": Word("来件无法处理,已搁置", "Letter set aside", RED),
+        "answer_set_aside": Word("对方答复无法处理,已搁置", "Answer set aside", RED),
+        "decision_stale": Word("批准时情况已变,未执行", "Decision no longer fits", ORANGE),
+        "decision_impossible": Word("批准的处理无法执行", "Decision cannot be carried out", ORANGE),
     }
 )
 

@@ -1,0 +1,153 @@
+"""Senders, leases and pace: one dead far side stops nobody else, and nothing waits for ever."""
+
+import asyncio
+import time
+from collections import Counter
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import asyncpg
+import pytest
+
+from airback.domain.effects import Outcome, Result
+from airback.domain.ids import new_ids
+from airback.domain.ports.rail import PayRequest
+from airback.engine import gather
+from airback.engine.records import Answer
+from airback.engine.senders import FarSides, Senders
+from airback.engine.tenure import described
+from airback.store import books
+from tests.engine.street import BOOK, Street
+from tests.engine.test_doubt import effect_of
+
+
+def senders_of(street: Street, answers: list[Answer], *, ahead: timedelta = timedelta(0)) -> Senders:
+    return Senders(
+        far_sides=FarSides(street.subscribers, street.carriers, street.rails, street.messenger),
+        policy=street.policy,
+        clock=lambda: datetime.now(UTC) + ahead,
+        may_send=lambda: True,
+        on_answer=answers.append,
+    )
+
+
+async def test_overdue_jobs_say_nothing_about_a_far_side(street: Street) -> None:
+    answers: list[Answer] = []
+    senders = senders_of(street, answers, ahead=timedelta(hours=1))
+    senders._lane("carrier:cmcc")._failures = 9  # the breaker is open: nothing would be tried for seconds
+    began = time.monotonic()
+    for _ in range(20):
+        senders.send(effect_of(Result.JOURNALLED), None)
+    async with asyncio.timeout(5):
+        while len(answers) < 20:
+            await asyncio.sleep(0.01)
+    assert {answer.outcome.code for answer in answers} == {"sending_overdue"}
+    assert senders._lane("carrier:cmcc")._failures == 9
+    assert time.monotonic() - began < 0.5
+    await senders.close()
+
+
+async def test_what_has_been_settled_meanwhile_is_not_sent(street: Street) -> None:
+    answers: list[Answer] = []
+    senders = senders_of(street, answers)
+    effect = replace(effect_of(Result.JOURNALLED), send_by=datetime.now(UTC) + timedelta(minutes=1))
+    effect.result = Result.FAILED
+    senders.send(effect, None)
+    senders.ask(effect)
+    await asyncio.sleep(0.1)
+    assert answers == []
+    assert street.carriers["cmcc"].calls == Counter()
+    await senders.close()
+
+
+async def test_a_far_side_that_hangs_stops_no_other(street: Street) -> None:
+    street.pace = replace(street.pace, in_flight=1)
+    rail = street.rails["alipay"]
+    real = rail.pay
+
+    async def hangs(request: PayRequest) -> Outcome:
+        return await asyncio.Future()
+
+    rail.pay = hangs  # type: ignore[method-assign]
+    street.policy = replace(
+        street.policy,
+        rails={"alipay": replace(rail.capabilities, timeout_s=60)},
+        full_look=timedelta(milliseconds=50),
+    )
+    await street.sell(*(street.ask_card(street.card("cmcc", 10_000)) for _ in range(4)))
+
+    async def delivered() -> bool:
+        return (await street.states())["credited"] == 4
+
+    await street.run(delivered)
+    rail.pay = real  # type: ignore[method-assign]
+    street.policy = replace(street.policy, rails={"alipay": rail.capabilities})
+    assert await street.settle() == Counter({"closed": 4})
+
+
+async def test_files_behind_many_waiting_sellers_are_reached(street: Street) -> None:
+    now = datetime.now(UTC)
+    far = now + timedelta(days=1)
+    orders = new_ids(now=now, entropy=lambda n: bytes(n), count=140)
+    await street.pool.executemany(
+        "INSERT INTO work (book, order_id, lane, seller, due_at) VALUES ($1, $2, 1, $3, $4)",
+        [(BOOK, order, 1 + n, now if n >= 138 else far) for n, order in enumerate(orders)],
+    )
+    async with street.pool.acquire() as conn:
+        due, last = await gather.due_orders(conn, book=BOOK, now=now, limit=100, after_seller=0)
+        assert (due, last) == (orders[138:], 0)
+        await conn.execute("UPDATE work SET due_at = $1", now)
+        reached: set[int] = set()
+        for _ in range(8):
+            due, last = await gather.due_orders(conn, book=BOOK, now=now, limit=20, after_seller=last)
+            reached |= set(due)
+    assert reached == set(orders)
+
+
+async def test_sending_that_is_switched_off_holds_from_the_next_batch_on(street: Street) -> None:
+    stop = asyncio.Event()
+    task = asyncio.create_task(street.writer().run(stop))
+    try:
+        await asyncio.sleep(0.5)
+        await street.pool.execute("UPDATE books SET sending = false")
+        await street.sell(street.ask_card(street.card("cmcc", 10_000)))
+        async with asyncio.timeout(20):
+            while not await street.pool.fetchval("SELECT count(*) FROM effects WHERE kind = 'redeem'"):
+                await asyncio.sleep(0.01)
+        await asyncio.sleep(0.2)
+        assert street.carriers["cmcc"].calls["redeem"] == 0
+    finally:
+        stop.set()
+        await task
+
+
+async def test_a_database_that_falls_silent_is_given_up(street: Street) -> None:
+    conn = await street.writer()._connect(answer_s=0.3)
+    try:
+        with pytest.raises(TimeoutError):
+            await conn.execute("SELECT pg_sleep(20)")
+    finally:
+        conn.terminate()
+
+
+async def test_leases_are_measured_by_the_databases_clock(street: Street) -> None:
+    lease = timedelta(seconds=5)
+    async with street.pool.acquire() as conn:
+        assert await books.take(conn, book=BOOK, worker="a", lease=lease) == 1
+        assert await books.candidates(conn, lease=lease) == []
+        assert await books.take(conn, book=BOOK, worker="b", lease=lease) is None
+        assert await books.seen(conn, book=BOOK, worker="a")
+        off = abs(await conn.fetchval("SELECT clock_timestamp() - seen_at FROM writers"))
+        assert off < timedelta(seconds=5)
+        # a simulation brings its own clock
+        later = datetime.now(UTC) + timedelta(minutes=1)
+        assert await books.take(conn, book=BOOK, worker="b", lease=lease, now=later) == 2
+
+
+def test_a_logged_error_quotes_no_row() -> None:
+    error = asyncpg.UniqueViolationError("duplicate key")
+    error.detail = "Key (number)=(13800000001) already exists."
+    error.constraint_name = "orders_pkey"
+    said = described(error)
+    assert said == {"error": "UniqueViolationError", "sqlstate": "23505", "constraint_name": "orders_pkey"}
+    assert described(ValueError("13800000001")) == {"error": "ValueError"}
