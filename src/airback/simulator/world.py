@@ -188,12 +188,14 @@ class World:
         await self._decide("finance:float:credit", {"outlet": "float", "amount_fen": 10**11})
         await self._place_demands()
 
-    async def _decide(self, action: str, after: dict[str, Any]) -> None:
+    async def _decide(
+        self, action: str, after: dict[str, Any], *, before: dict[str, Any] | None = None
+    ) -> None:
         body = {
             "proposal": ids.new_reference(entropy=self.entropy),
             "action": action,
             "subject": "simulation",
-            "before": {},
+            "before": before or {},
             "after": after,
             "reason": "simulation",
             "proposed_by": "lin",
@@ -275,7 +277,7 @@ class World:
         self._routing_seen_s = self.agenda.monotonic()
         if await self.pool.fetchval(SQL.paused, BOOK):
             await self._decide("finance:deposit:credit", {"outlet": "poor", "amount_fen": 1_000_000})
-            await self._decide("operations:book:resume", {})
+            await self._decide("operations:book:resume", {"routing": True}, before={"routing": False})
 
     async def _run_calls(self) -> None:
         calls, self._calls = self._calls, []
@@ -428,7 +430,8 @@ class World:
             after: dict[str, Any] = {"effect": ref, "result": "succeeded" if done else "failed"}
             if done and truth is not None:
                 after["amount_fen"] = truth.amount_fen
-            await self._decide("operations:effect:resolve", after)
+            before = {"result": row["result"]}
+            await self._decide("operations:effect:resolve", after, before=before)
         return decided
 
     # -- the worker

@@ -28,7 +28,10 @@ SELECT o.id FROM work w JOIN orders o ON o.book = w.book AND o.id = w.order_id
 WHERE w.book = $1 AND o.state = 'awaiting_seller' ORDER BY o.id
 
 -- name: unresolved
-SELECT subject, detail FROM alarms WHERE book = $1 AND kind = 'effect_unresolved' AND closed_at IS NULL ORDER BY id
+SELECT a.subject, a.detail, o.result FROM alarms a
+JOIN effects e ON e.book = a.book AND e.ref = a.subject
+JOIN open_effects o ON o.book = e.book AND o.effect_id = e.id
+WHERE a.book = $1 AND a.kind = 'effect_unresolved' AND a.closed_at IS NULL ORDER BY a.id
 
 -- name: paused
 SELECT NOT routing FROM books WHERE book = $1
