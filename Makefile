@@ -18,10 +18,10 @@ endif
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test browser check format bench docs lock clean
+.PHONY: help setup demo test test-long browser check format bench docs lock clean
 
 help: ## list these targets
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## make .venv with airback and all it needs in it; quick when nothing changed
 	@PYTHON="$(PYTHON)" sh tools/setup.sh
@@ -33,6 +33,9 @@ test: setup ## every check and every test (TEST_ARGS="tests/ledger -k holds" goe
 	@sh tools/test_machine.sh
 	@sh tools/checks.sh --then $(BIN)/python -m pytest -n 2 --ignore=tests/browser $(TEST_ARGS)
 	@echo 'NOT RUN: the tests in a real browser (tests/browser). They are being brought up; run: make browser' >&2
+
+test-long: setup ## fifty seeds of the simulator and every planted bug (within an hour)
+	@$(BIN)/python -m pytest -q -m long tests $(TEST_ARGS)
 
 browser: setup ## the tests in a real browser, with screenshots in tests/screenshots (not yet part of `make test`)
 	@sh tools/test_machine.sh

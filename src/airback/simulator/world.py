@@ -53,8 +53,9 @@ _ORDERS_A_SECOND: Final = 500
 _ASKS_AT_ONCE: Final = 250
 _LEASE: Final = timedelta(seconds=3)
 _BATCH: Final = 1000
-#: A disturbance of the worker comes every so many sales; a clock is set every so many.
-_DISTURBED_EVERY: Final = 450
+#: Something disturbs the worker or sets the clock so many times a run, but not more often than every so many sales.
+_DISTURBANCES_A_RUN: Final = 42
+_LEAST_BETWEEN: Final = 30
 _TICK_S: Final = 1.0
 _LOOKS_AT_ALARMS_EVERY_S: Final = 1800.0
 _LOOKS_AT_ROUTING_EVERY_S: Final = 20.0
@@ -79,6 +80,8 @@ _COMMITS: Final = {
     Fault.COMMIT_LOST: Commit.LOST,
     Fault.COMMIT_UNKNOWN: Commit.UNKNOWN,
 }
+
+_CARD: Final = parse_card(DEFAULT_CARD)
 
 Progress = Callable[[str, int, int], None]
 
@@ -210,6 +213,8 @@ class World:
         total = sum(plan.face_fen for plan in self.plans)
         rows: list[tuple[Any, ...]] = []
         for carrier in HOLDS:
+            # One demand takes whatever is left, at the lowest price; who pays more comes first.
+            rows.append(("north", carrier, f"199{len(rows):08d}", 2 * total + 1_000_000, 969_000))
             wanted = 3 * total
             while wanted > 0:
                 amount = random.choice((3_000, 7_000, 40_000, 60_000, 5_000_000))
@@ -295,9 +300,11 @@ class World:
         for start in range(first, last, _ASKS_AT_ONCE):
             part = self.plans[start : min(start + _ASKS_AT_ONCE, last)]
             self._calls.append(partial(self._sell, part))
+        every = max(_LEAST_BETWEEN, len(self.plans) // _DISTURBANCES_A_RUN)
         for index in range(first, last):
-            if index % _DISTURBED_EVERY == _DISTURBED_EVERY - 1:
-                self._disturb_soon(_DISTURBANCES[(index // _DISTURBED_EVERY) % len(_DISTURBANCES)])
+            if index % every == every - 1:
+                fault = _DISTURBANCES[(index // every) % len(_DISTURBANCES)]
+                self.agenda.after(_TICK_S * (index - first) / 50, partial(self._disturb_soon, fault))
         self.agenda.after(_TICK_S, self._more_sales)
 
     async def _sell(self, plans: list[Plan]) -> None:
@@ -327,7 +334,7 @@ class World:
     def _ask(self, plan: Plan, now: datetime) -> OrderAsk:
         body = make_quote(
             book=BOOK,
-            card=parse_card(DEFAULT_CARD),
+            card=_CARD,
             ask=QuoteAsk(
                 product=plan.product,
                 carrier=plan.carrier,
