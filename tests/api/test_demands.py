@@ -140,7 +140,9 @@ async def test_withdrawing_is_a_letter_to_the_writer(
     assert (slow.status_code, slow.json()["answer"]) == (202, "accepted")
     letter = await desk.pool.fetchrow("SELECT * FROM inbox")
     assert (letter["kind"], letter["ref"], letter["body"]) == ("withdraw", str(number), {"outlet": "north"})
-    await desk.pool.execute("DELETE FROM open_demands WHERE id = $1", number)  # the writer's doing
+    # the writer's doing
+    await desk.pool.execute("DELETE FROM open_demands WHERE id = $1", number)
+    await desk.pool.execute("UPDATE demands SET withdrawn_at = created_at WHERE id = $1", number)
     done = await outlet.call("DELETE", f"/v1/demands/{demand}")
     assert (done.status_code, done.json()["answer"]) == (200, "withdrawn")
     assert done.json()["demand"]["state"] == "withdrawn"

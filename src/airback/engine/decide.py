@@ -15,6 +15,7 @@ from airback.engine.reserve import release_fills, reopen, settle_earmark
 from airback.ledger.accounts import account, deposit, safeguarded
 from airback.orders.states import FINAL, TRANSITIONS, FillState, State
 from airback.pricing.cards import in_force_from, parse_card
+from airback.reconciliation.breaks import State as BreakState
 from airback.staff.actions import ACTIONS
 
 #: How two people may end an order that is in review.
@@ -98,9 +99,9 @@ def decided(batch: Batch, letter: Letter) -> tuple[list[Answer], list[int]]:
             batch.routing = False
         case "operations:book:resume":
             batch.switches["routing"] = (True, None)
+            batch.routing = True
         case "reconciliation:break:resolve":
             resolve_break(batch, after, proposal=str(body["proposal"]))
-            batch.routing = True
         case "operations:effect:resolve":
             answers = _resolve(batch, after)
         case "operations:order:decide":
@@ -120,6 +121,9 @@ def _stands(batch: Batch, action: str, after: dict[str, Any]) -> dict[str, Any]:
         case "operations:effect:resolve":
             effect = batch.open_by_ref(str(after["effect"]))
             return {} if effect is None else {"result": str(effect.result)}
+        case "reconciliation:break:resolve":
+            found = batch.breaks.get(ids.parse_public("brk", str(after["break"])) or 0)
+            return {} if found is None else {"state": str(BreakState.OPEN), "left_fen": found.left_fen}
         case "operations:order:decide":
             order = _order_of(batch, after)
             return {} if order is None else {"state": str(order.state), "code": order.code}

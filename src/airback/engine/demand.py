@@ -127,8 +127,10 @@ async def withdraw(conn: asyncpg.Connection, *, book: int, outlet: str, demand_i
     found = await demands.outlet_of(conn, book=book, demand_id=demand_id)
     if found is None or found[0] != outlet:
         raise Refused("not_found", field="id")
-    await append_withdraw(conn, book=book, demand_id=demand_id, outlet=outlet, at=at)
-    return found[1]
+    _, still_open, withdrawn = found
+    if not withdrawn:
+        await append_withdraw(conn, book=book, demand_id=demand_id, outlet=outlet, at=at)
+    return still_open
 
 
 def _checked(

@@ -57,7 +57,7 @@ async def place(
     return {row["id"] for row in rows}
 
 
-async def outlet_of(conn: asyncpg.Connection, *, book: int, demand_id: int) -> tuple[str, bool] | None:
-    """(outlet, whether anything is still open), or None when there is no such demand."""
+async def outlet_of(conn: asyncpg.Connection, *, book: int, demand_id: int) -> tuple[str, bool, bool] | None:
+    """(outlet, whether anything is still open, whether it was withdrawn), or None when there is no such demand."""
     row = await conn.fetchrow(SQL.outlet_of, book, demand_id)
-    return None if row is None else (row["outlet"], row["open"])
+    return None if row is None else (row["outlet"], row["open"], row["withdrawn"])

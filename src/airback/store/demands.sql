@@ -23,7 +23,7 @@ SELECT $1, id, outlet, carrier, number, price_ppm, amount_fen, deadline_at FROM 
 RETURNING id
 
 -- name: outlet_of
--- Whose demand it is, and whether anything of it is still open.
-SELECT d.outlet, o.id IS NOT NULL AS open
+-- Whose demand it is, whether anything of it is still open, and whether it was withdrawn.
+SELECT d.outlet, o.id IS NOT NULL AS open, d.withdrawn_at IS NOT NULL AS withdrawn
 FROM demands d LEFT JOIN open_demands o ON o.book = d.book AND o.id = d.id
 WHERE d.book = $1 AND d.id = $2
