@@ -297,20 +297,17 @@ class Auditor:
     # -- 8: the far sides' books
 
     def _far_books(self) -> None:
-        lied = sum(1 for plan in self._plans if (_LIES | _REVERSALS) & plan.befell)
-        if lied:
-            return
-        for name, side in self._far_sides.sides.items():
-            if name.startswith("rail:"):
+        """What a far side holds for an order that has ended is held for nobody."""
+        for order_id, row in self._orders.items():
+            if row["state"] not in _ENDS or row["hold_ref"] is None:
                 continue
-            carrier = name.partition(":")[2]
-            held = sum(
-                row["debits_posted"] - row["credits_posted"]
-                for row in self._t["accounts"]
-                if row["code"] == "held" and row["asset"].startswith(f"airtime:{carrier}")
-            )
-            if held != sum(side.holds.values()):
-                self._find("8", name, f"holds {sum(side.holds.values())} fen for us, we say {held}")
+            if (_LIES | _REVERSALS) & self._befell(order_id):
+                continue
+            left = self._far_sides.sides[f"carrier:{row['carrier']}"].holds.get(row["hold_ref"], 0)
+            if left:
+                self._find(
+                    "8", ids.public("ord", order_id), f"ended, and {left} fen are still held", order_id
+                )
 
     # -- the plans
 

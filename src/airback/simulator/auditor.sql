@@ -1,7 +1,7 @@
 -- The auditor's own reading: whole tables, no sums made by the database.
 
 -- name: orders
-SELECT id, product, carrier, state, code, resume, cancel, face_fen, net_fen, quote, first_quote, held_fen, delivered_fen, credited_fen, paid_fen, hold_kind
+SELECT id, product, carrier, state, code, resume, cancel, face_fen, net_fen, quote, first_quote, held_fen, delivered_fen, credited_fen, paid_fen, hold_kind, hold_ref
 FROM orders WHERE book = $1 ORDER BY id
 
 -- name: fills
