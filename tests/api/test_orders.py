@@ -229,6 +229,7 @@ async def test_events_are_read_by_order_and_from_a_cursor_on(desk: Desk, api: Ap
     assert [event["seq"] for event in page["events"]] == [5, 7]
     assert (page["next"], page["more"]) == ("7", False)
     assert (await api.get("/v1/events?cursor=7")).json() == {"events": [], "next": "7", "more": False}
+    assert (await api.get("/v1/events?cursor=end")).json() == {"events": [], "next": "7", "more": False}
     own = (await api.get(f"/v1/orders/{page['events'][0]['order']}/events?limit=2&cursor=1")).json()
     assert [event["seq"] for event in own["events"]] == [2, 4]
     assert own["more"]

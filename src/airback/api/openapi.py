@@ -238,7 +238,8 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
         {200: d.Events},
         scope="orders:read",
         query=_CURSOR,
-        description="A page may be empty while `more` is true: go on from `next`.",
+        description="A page may be empty while `more` is true: go on from `next`. The cursor `end` answers with no "
+        "event and, as `next`, the place after the newest one.",
         refuses=("field_invalid",),
     ),
     ("post", "/v1/demands"): Operation(

@@ -192,11 +192,13 @@ async def order_events(request: Request[Any, Any, Any], order: FromPath[str]) ->
 
 @get("/events", opt={"scope": "orders:read"})
 async def events(request: Request[Any, Any, Any]) -> Response[bytes]:
-    """What happened to all of your orders, from a cursor on."""
+    """What happened to all of your orders, from a cursor on; `end` is the cursor of what has not happened yet."""
     platform = platform_of(request)
     asked = reading.query(request, "cursor", "limit")
     limit = reading.limit_of(asked, default=200, most=1000)
     async with platform.pool.acquire() as conn:
+        if asked.get("cursor") == "end":
+            return answer(Events([], str(await orders.last_seq(conn, book=platform.book)), False))
         found, reached, more = await orders.client_events(
             conn,
             book=platform.book,

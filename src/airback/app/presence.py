@@ -31,7 +31,7 @@ def announce(run_dir: Path, name: str, **where: Any) -> Iterator[None]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise AlreadyRunning(name=name, where=_read(path)) from None
+            raise AlreadyRunning(name=name, where=_read(descriptor)) from None
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, json.dumps({"pid": os.getpid(), **where}).encode(), 0)
         yield
@@ -55,15 +55,15 @@ def find(run_dir: Path, name: str) -> dict[str, Any] | None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        return _read(path) or None
+        return _read(descriptor) or None
     finally:
         os.close(descriptor)
     return None
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(descriptor: int) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_text() or "{}")
+        found = json.loads(os.pread(descriptor, 1 << 16, 0) or b"{}")
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}

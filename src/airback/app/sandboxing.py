@@ -70,7 +70,7 @@ async def _until_gone(settings: Settings, url: str, stop: asyncio.Event, gone: a
         found = presence.find(settings.run_dir, "serve")
         if found is None or found.get("url") != url:
             break
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(1)
     gone.set()
 
 

@@ -23,12 +23,16 @@ from airback.app.together import everything
 from airback.domain.numbers import mask
 from airback.domain.refusals import REFUSALS, Refused
 from airback.orders.card_file import BadRow, CardRow, read_cards
+from airback.orders.states import FINAL
 
 _CHUNK: Final = 500
 _AT_ONCE: Final = 2
 _COLUMNS: Final = ("row", "card_number", "status", "code", "message", "remedy", "order_id", "paid_fen")
 #: States in which a row has its answer although a person may still have something to do.
 _SETTLED: Final = frozenset({"awaiting_seller", "in_review"})
+_ORDER_IS: Final = "engine:order:"
+_SHORTEST_PAUSE_S: Final = 0.2
+_LONGEST_PAUSE_S: Final = 2.0
 
 Progress = Callable[[str, int, int], None]
 
@@ -104,9 +108,11 @@ class _Sale:
         self._payee = payee
         self._language = language
         self._progress = progress
+        self._cursor = "0"
 
     async def submit(self, rows: list[CardRow | BadRow], answers: list[Answer]) -> None:
-        """Quote and submit every good row, some hundreds at a time."""
+        """Quote and submit every good row, some hundreds at a time. Raises Refused when the log may not be read."""
+        await self._begin()
         good = []
         for row, answer in zip(rows, answers, strict=True):
             if isinstance(row, BadRow):
@@ -176,37 +182,50 @@ class _Sale:
                 answer.refuse(item["problem"]["code"])
 
     async def follow(self, answers: list[Answer]) -> None:
-        """Read the orders until each has its final answer."""
+        """Read what happens to the orders until each has its final answer."""
         waiting = {answer.order_id: answer for answer in answers if answer.order_id}
         total = len(waiting)
-        pause_s = 0.2
+        pause_s = _SHORTEST_PAUSE_S
         while waiting:
             self._progress("paying", total - len(waiting), total)
             before = len(waiting)
-            await self._sweep(waiting)
-            pause_s = 0.2 if len(waiting) < before else min(pause_s * 1.5, 2.0)
-            if waiting:
+            more = await self._read_on(waiting)
+            pause_s = _SHORTEST_PAUSE_S if len(waiting) < before else min(pause_s * 1.5, _LONGEST_PAUSE_S)
+            if waiting and not more:
                 await asyncio.sleep(pause_s)
         self._progress("paying", total, total)
 
-    async def _sweep(self, waiting: dict[str, Answer]) -> None:
-        oldest = min(waiting)
-        cursor: str | None = None
-        while waiting:
-            query = {"limit": "200"} | ({"cursor": cursor} if cursor else {})
-            status, page = await self._client.call("GET", "/v1/orders", query=query)
-            if status != 200:
-                return
-            for order in page["orders"]:
-                answer = waiting.get(order["id"])
-                if answer is not None and (order["final"] or order["state"] in _SETTLED):
-                    answer.status = order["state"]
+    async def _begin(self) -> None:
+        """Remember where the log stands, so that only what happens to this file is read."""
+        status, page = await self._client.call("GET", "/v1/events", query={"cursor": "end"})
+        # Whoever may sell but not read sees that at once, before anything is sold.
+        if status != 200:
+            raise Refused(page["code"], field="/v1/events")
+        self._cursor = page["next"]
+
+    async def _read_on(self, waiting: dict[str, Answer]) -> bool:
+        """Settle the rows that the next events speak of; whether there is more to read at once."""
+        query = {"limit": "1000", "cursor": self._cursor}
+        status, page = await self._client.call("GET", "/v1/events", query=query)
+        if status != 200:
+            return False
+        self._cursor = page["next"]
+        for event in page["events"]:
+            answer = waiting.get(event["order"])
+            if answer is None or not event["action"].startswith(_ORDER_IS):
+                continue
+            state = event["facts"]["to"]
+            if state == "closed":
+                answer.status, answer.paid_fen = state, event["facts"]["paid_fen"]
+                del waiting[event["order"]]
+            elif state in _SETTLED or state in FINAL:
+                # What an event says may have been overtaken: a person can take an order out of review.
+                status, order = await self._client.call("GET", f"/v1/orders/{event['order']}")
+                if status == 200 and (order["final"] or order["state"] in _SETTLED):
+                    answer.status, answer.paid_fen = order["state"], order["paid_fen"]
                     answer.code = "" if order["state"] == "closed" else (order["code"] or order["state"])
-                    answer.paid_fen = order["paid_fen"]
-                    del waiting[order["id"]]
-            cursor = page["next"]
-            if cursor is None or (page["orders"] and page["orders"][-1]["id"] < oldest):
-                return
+                    del waiting[event["order"]]
+        return bool(page["more"])
 
 
 def write_answers(out: Path, answers: Iterable[Answer], *, language: str) -> None:

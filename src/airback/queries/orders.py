@@ -297,6 +297,11 @@ async def receipt(conn: asyncpg.Connection, *, book: int, order_id: int) -> dict
     return document
 
 
+async def last_seq(conn: asyncpg.Connection, *, book: int) -> int:
+    """The number of the newest event, 0 when there is none."""
+    return int(await conn.fetchval(SQL.last_seq, book))
+
+
 async def client_events(
     conn: asyncpg.Connection, *, book: int, client: str, after: int, limit: int
 ) -> tuple[list[EventView], int, bool]:
@@ -304,7 +309,7 @@ async def client_events(
 
     One call looks through at most `STRETCH` events of the log, so a page may be empty and yet not the last.
     """
-    last = await conn.fetchval(SQL.last_seq, book)
+    last = await last_seq(conn, book=book)
     until = min(last, after + STRETCH)
     rows = await conn.fetch(SQL.events_of_client, book, client, after, until, limit)
     found = [

@@ -49,6 +49,13 @@ async def prepare_connection(connection: asyncpg.Connection) -> None:
         )
 
 
+class _Connection(asyncpg.Connection):
+    """A pool's connection. Nothing of ours changes a session, so none is put back to how it began at each return."""
+
+    def get_reset_query(self) -> str:
+        return ""
+
+
 async def connect(
     url: str,
     *,
@@ -73,6 +80,7 @@ async def connect(
             max_size=max_size,
             timeout=connect_timeout_s,
             init=prepare_connection,
+            connection_class=_Connection,
             server_settings=session_settings(
                 statement_timeout_s=statement_timeout_s,
                 lock_timeout_s=lock_timeout_s,
