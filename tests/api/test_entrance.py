@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import asyncpg
 import pytest
 from structlog.testing import capture_logs
 
@@ -209,6 +210,30 @@ async def test_a_bug_answers_with_an_incident_and_logs_nothing_of_what_was_sent(
     assert line["error"] == "RuntimeError"
     assert any("test_entrance" in place for place in line["where"])
     assert "canary-8842" not in str(logs) + answer.text
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        asyncpg.InternalClientError("in the midst"),
+        asyncpg.InterfaceError("connection is closed"),
+        asyncpg.CrashShutdownError("crash of another server process"),
+        asyncpg.DiskFullError("No space left on device"),
+        asyncpg.TooManyConnectionsError("sorry, too many clients already"),
+        ConnectionRefusedError(111, "refused"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+async def test_a_database_that_cannot_serve_now_is_unavailable_with_a_time_to_try_again(
+    api: Api, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    async def away(*args: Any, **kwargs: Any) -> Any:
+        raise error
+
+    monkeypatch.setattr(reads, "get_order", away)
+    answer = await api.get("/v1/orders/ord_0000000000001")
+    assert (answer.status_code, code_of(answer)) == (503, "unavailable")
+    assert int(answer.headers["retry-after"]) > 0
 
 
 async def test_no_code_key_or_account_is_logged_stored_or_answered(

@@ -11,7 +11,8 @@ from typing import Any
 import psutil
 import pytest
 
-from airback.app.demo import DEFAULT_SEED, plan
+from airback.app.demo import DEFAULT_SEED
+from airback.app.street import plan
 
 
 def airback(*arguments: str, data: Path, timeout_s: int = 280) -> dict[str, Any]:

@@ -4,13 +4,13 @@ import asyncio
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-import asyncpg
 from litestar import Request, Response, get
 
 from airback.api.answers import answer
 from airback.api.documents import Health
 from airback.api.gate import platform_of
 from airback.queries.health import writer_seen
+from airback.store.problems import TROUBLE
 
 ANSWERS_WITHIN_S: Final = 2.0
 WRITER_QUIET: Final = timedelta(seconds=15)
@@ -29,7 +29,7 @@ async def readyz(request: Request[Any, Any, Any]) -> Response[bytes]:
     try:
         async with asyncio.timeout(ANSWERS_WITHIN_S), platform.pool.acquire() as conn:
             seen = await writer_seen(conn, book=platform.book)
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+    except TROUBLE:
         return answer(Health("unavailable", database=False), status=503)
     return answer(Health("ok", database=True, writer=_at_work(seen, platform.now())))
 

@@ -5,18 +5,17 @@ and `row` where it is. A bug is `internal` with an incident's id; the log has th
 places in our code it passed, and none of its text, since that may quote what was sent.
 """
 
-import traceback
 from typing import Any, Final
 
-import asyncpg
 import msgspec
 import structlog
 from litestar import Request, Response
 from litestar.exceptions import HTTPException
 
 from airback.domain.ids import new_reference
+from airback.domain.incidents import places
 from airback.domain.refusals import REFUSALS, Refused
-from airback.store.problems import DatabaseProblem
+from airback.store.problems import away
 
 MEDIA_TYPE: Final = "application/problem+json"
 _LOG: Final = structlog.get_logger("airback.api")
@@ -133,19 +132,6 @@ def on_http(request: Request[Any, Any, Any], error: HTTPException) -> Response[b
 
 def on_unknown(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """Answer a bug, or a database that is away, and log where it came from."""
-    away = isinstance(
-        error,
-        DatabaseProblem
-        | OSError
-        | TimeoutError
-        | asyncpg.PostgresConnectionError
-        | asyncpg.CannotConnectNowError
-        | asyncpg.TooManyConnectionsError
-        # waited too long for others, or was chosen to give way: nothing was kept, and again may do better
-        | asyncpg.LockNotAvailableError
-        | asyncpg.QueryCanceledError
-        | asyncpg.DeadlockDetectedError,
-    )
     incident = new_reference(entropy=request.app.state.platform.entropy)[:12]
     _LOG.error(
         "request failed",
@@ -153,9 +139,9 @@ def on_unknown(request: Request[Any, Any, Any], error: Exception) -> Response[by
         method=request.method,
         path=_path_template(request),
         error=type(error).__name__,
-        where=[f"{f.filename}:{f.lineno} {f.name}" for f in traceback.extract_tb(error.__traceback__)[-12:]],
+        where=places(error),
     )
-    return answer(request, Refused("unavailable" if away else "internal"), incident=incident)
+    return answer(request, Refused("unavailable" if away(error) else "internal"), incident=incident)
 
 
 def _path_template(request: Request[Any, Any, Any]) -> str:

@@ -22,6 +22,7 @@ from airback.pricing.cards import RateCard, card_in_force, parse_card
 from airback.store import pool as pools
 from airback.store.embedded import ensure_running
 from airback.store.named_sql import load
+from airback.store.problems import TROUBLE
 
 _SQL = load("books.sql")
 _CARDS_FRESH_S = 2.0
@@ -133,7 +134,7 @@ async def open_platform(
 async def _close(pool: asyncpg.Pool) -> None:
     try:
         await pool.close()
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+    except TROUBLE:
         pool.terminate()
 
 

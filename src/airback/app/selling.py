@@ -20,6 +20,7 @@ from airback.app.api_client import ApiClient
 from airback.app.opening import client_key
 from airback.app.settings import Settings
 from airback.app.together import everything
+from airback.domain import ids
 from airback.domain.numbers import mask
 from airback.domain.refusals import REFUSALS, Refused
 from airback.orders.card_file import BadRow, CardRow, read_cards
@@ -47,6 +48,11 @@ class Answer:
     code: str = ""
     order_id: str = ""
     paid_fen: int = 0
+
+    @property
+    def order(self) -> int | None:
+        """The order's number inside; None when there is none."""
+        return ids.parse_public("ord", self.order_id)
 
     def refuse(self, code: str) -> None:
         """The row was refused by that name."""
@@ -84,7 +90,7 @@ async def sell_file(
         client = await stack.enter_async_context(ApiClient(url=url, key=key, concurrency=_AT_ONCE * 2))
         # The same file gives the same references within one run only: a card that was sold is refused as such.
         run = f"{hashlib.sha256(content).hexdigest()[:12]}-{secrets.token_hex(4)}"
-        sale = _Sale(client=client, run=run, payee=payee, language=language, progress=progress)
+        sale = Sale(client=client, run=run, payee=payee, language=language, progress=progress)
         await sale.submit(rows, answers)
         await sale.follow(answers)
     write_answers(out, answers, language=language)
@@ -97,7 +103,7 @@ async def sell_file(
     }
 
 
-class _Sale:
+class Sale:
     """One run over one file."""
 
     def __init__(
@@ -265,4 +271,4 @@ def _masked(card_number: str) -> str:
     return mask(digits)
 
 
-__all__ = ["Answer", "Payee", "Refused", "sell_file", "write_answers"]
+__all__ = ["Answer", "Payee", "Refused", "Sale", "sell_file", "write_answers"]

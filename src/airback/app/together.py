@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 from airback.app import presence, processes
 from airback.app.opening import open_installation
@@ -32,10 +33,12 @@ class Running:
         return str((presence.find(self.settings.run_dir, "serve") or {})["url"])
 
     def start(self, name: str) -> Child:
-        """Start one process of the installation. Raises ProcessFailed."""
+        """Start one process of the installation, at the address it had before if any. Raises ProcessFailed."""
+        before = self.children.get(name)
+        at = None if before is None else urlsplit(before.where.get("url", "")).port
         arguments = {
-            "sandbox": ["sandbox", "--listen", "127.0.0.1:0"],
-            "serve": ["serve"],
+            "sandbox": ["sandbox", "--listen", f"127.0.0.1:{at or 0}"],
+            "serve": ["serve"] if at is None else ["serve", "--port", str(at)],
             "work": ["work"],
         }[name]
         child = self.children[name] = processes.start(name, arguments, data_dir=self.settings.data_dir)

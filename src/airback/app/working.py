@@ -5,7 +5,6 @@ import os
 import socket
 from collections.abc import Callable
 
-import asyncpg
 import structlog
 
 from airback.app import presence
@@ -13,6 +12,7 @@ from airback.app.platform import Platform, database, open_platform, wait_for_san
 from airback.app.settings import Settings
 from airback.engine.tenure import Pace, Tenure, described
 from airback.store import books
+from airback.store.problems import TROUBLE
 
 LOG = structlog.get_logger(__name__)
 _LOOK_EVERY_S = 0.5
@@ -48,7 +48,7 @@ async def _hold_books(platform: Platform, *, worker: str, stop: asyncio.Event, p
                         LOG.error("writer_ended", book=book, **described(error))
             try:
                 free = await books.candidates(platform.pool, lease=pace.lease)
-            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except TROUBLE as error:
                 LOG.warning("database_away", error=type(error).__name__)
                 free = []
             for book in free:

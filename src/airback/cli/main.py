@@ -150,6 +150,13 @@ def build_parser() -> argparse.ArgumentParser:
     )
     simulate.set_defaults(module="simulate")
 
+    chaos = verbs.add_parser(
+        "chaos", parents=[shared, machine], help="kill the real processes under load; nothing may be lost"
+    )
+    chaos.add_argument("--minutes", type=_count, default=2, metavar="M", help="how long to kill (default 2)")
+    chaos.add_argument("--seed", type=int, default=None, metavar="N", help="draws who is killed when")
+    chaos.set_defaults(module="chaos")
+
     reconcile = verbs.add_parser(
         "reconcile", parents=[shared, machine], help="lay a far side's statement beside our own rows"
     )
@@ -232,6 +239,8 @@ def _share(text: str) -> int:
 
 def _logs() -> None:
     """Structured lines on standard error. Tracebacks never show local values: they may hold secrets."""
+    # The driver tells of a lost connection with a whole traceback; whoever asks the database gets the error anyway.
+    logging.getLogger("asyncpg").setLevel(logging.CRITICAL)
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,

@@ -22,6 +22,7 @@ from airback.engine.senders import FarSides, OnAnswer, Senders
 from airback.engine.writer import PLANNER, Writer
 from airback.store import books
 from airback.store.pool import prepare_connection, session_settings
+from airback.store.problems import TROUBLE
 
 LOG: Final = structlog.get_logger(__name__)
 
@@ -170,7 +171,7 @@ class Tenure:
                 else:
                     await self._writer.begin(conn, epoch)
                 return conn
-            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except TROUBLE as error:
                 LOG.warning("database_away", error=type(error).__name__)
                 await asyncio.sleep(0.3)
         return conn
@@ -188,7 +189,7 @@ class Tenure:
                     else:
                         self._lost = True
                         self._wake.set()
-                except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                except TROUBLE:
                     if conn is not None:
                         conn.terminate()
                     conn = None

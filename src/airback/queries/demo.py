@@ -1,4 +1,4 @@
-"""Reads of the demonstration's report."""
+"""Reads of the demonstration's report and of chaos."""
 
 from typing import Final
 

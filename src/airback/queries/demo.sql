@@ -1,4 +1,4 @@
--- Reads of the demonstration's report.
+-- Reads of the demonstration's report and of chaos.
 
 -- name: carriers_wanted
 -- How many carriers' airtime is wanted enough to begin.
@@ -8,6 +8,12 @@ SELECT count(*) FROM (SELECT carrier FROM open_demands WHERE open_fen >= 30000 G
 -- Orders of a run that have not ended.
 SELECT count(*) AS still_open FROM orders WHERE book = $1 AND id = ANY($2::bigint[]) AND state <> ALL($3::text[])
   AND state NOT IN ('awaiting_seller', 'in_review')
+
+-- name: promised
+-- How many of these orders are neither final nor with a person: not there at all counts as well.
+SELECT count(*) FILTER (WHERE o.id IS NULL
+    OR (o.state <> ALL($3::text[]) AND o.state NOT IN ('awaiting_seller', 'in_review'))) AS waiting
+FROM unnest($2::bigint[]) AS wanted(id) LEFT JOIN orders o ON o.book = $1 AND o.id = wanted.id
 
 -- name: outcomes
 -- How the orders of a run ended.

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import asyncpg
 import msgspec
 
-from airback.store.problems import DatabaseProblem
+from airback.store.problems import TROUBLE, DatabaseProblem
 
 OLDEST_SERVER: Final = 15
 """The oldest major version of PostgreSQL that is supported."""
@@ -49,7 +49,7 @@ async def prepare_connection(connection: asyncpg.Connection) -> None:
         )
 
 
-class _Connection(asyncpg.Connection):
+class _Connection(asyncpg.Connection):  # type: ignore[misc]  # the driver has no types
     """A pool's connection. Nothing of ours changes a session, so none is put back to how it began at each return."""
 
     def get_reset_query(self) -> str:
@@ -88,7 +88,7 @@ async def connect(
                 application_name=application_name,
             ),
         )
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+    except TROUBLE as error:
         raise unreachable(where, error) from error
     try:
         async with pool.acquire() as connection:
@@ -123,7 +123,7 @@ async def connect_once(
                 application_name=application_name,
             ),
         )
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+    except TROUBLE as error:
         raise unreachable(where, error) from error
     try:
         refuse_unsuitable(connection, where=where)

@@ -127,6 +127,12 @@ def status(layout: Layout) -> Status | None:
         return None
 
 
+def server_process(data_directory: Path) -> int | None:
+    """The id of the server's first process in a data directory; None while it does not accept connections."""
+    found = status(Layout(data_directory))
+    return found.process if found is not None and found.phase == "ready" else None
+
+
 def port_is_free(port: int) -> bool:
     """Whether a server could listen at `port` now."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:

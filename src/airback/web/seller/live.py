@@ -15,6 +15,7 @@ import structlog
 
 from airback.queries import orders
 from airback.queries.orders import OrderView
+from airback.store.problems import TROUBLE
 
 EVERY_S: Final = 1.0
 HEARTBEAT_S: Final = 15.0
@@ -79,7 +80,7 @@ class Live:
             try:
                 async with self._pool.acquire() as conn:
                     found = await orders.get_orders(conn, book=self._book, order_ids=list(self._bells))
-            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except TROUBLE as error:
                 pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
                 _log.warning("live_poll_failed", error=type(error).__name__, pause_s=pause_s)
             else:

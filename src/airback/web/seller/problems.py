@@ -6,8 +6,10 @@ import structlog
 from litestar import Request, Response
 from litestar.exceptions import HTTPException
 
+from airback.domain.incidents import places
 from airback.domain.refusal import Refusal
 from airback.domain.refusals import REFUSALS, Refused
+from airback.store.problems import away
 from airback.web.seller.confirm import DraftGone
 from airback.web.seller.visit import FormStale, open_visit
 
@@ -37,9 +39,9 @@ def on_http(request: Request[Any, Any, Any], problem: HTTPException) -> Response
 
 
 def on_error(request: Request[Any, Any, Any], error: Exception) -> Response[str]:
-    """A bug. The person learns that it is ours; the log gets the kind and the place, no values."""
-    _log.error("page_failed", path=request.url.path, error=type(error).__name__, exc_info=error)
-    return _page(request, REFUSALS["internal"])
+    """A bug, or a database that is away. The person learns that it is ours; the log gets the kind and the places, no values."""
+    _log.error("page_failed", path=request.url.path, error=type(error).__name__, where=places(error))
+    return _page(request, REFUSALS["unavailable" if away(error) else "internal"])
 
 
 def _page(
