@@ -108,3 +108,26 @@ def test_verify_works_alone_on_a_data_directory_and_leaves_nothing_running(
     assert report["violations"] == 0
     assert {check["invariant"] for check in report["checks"].values()} >= {1, 2, 3, 4, 5, 6, 8}
     assert left_over(data) == []
+
+
+@pytest.mark.parametrize("far_side", ["rail:alipay", "carrier:cmcc", "carrier:cucc"])
+def test_the_far_sides_own_statement_agrees_with_the_book_and_closes_the_day(
+    calm: tuple[Path, dict[str, Any]], tmp_path: Path, far_side: str
+) -> None:
+    data, demo = calm
+    file = tmp_path / "statement.csv"
+    written = airback("sandbox", "statement", far_side, "--out", str(file), data=data)
+    arguments = ("reconcile", "--statement", str(file), "--live", "--far-side", far_side)
+    report = airback(*arguments, data=data)
+    assert sum(report["breaks"].values()) == report["quarantined"] == 0, report
+    assert report["matched"] > 0
+    if far_side == "rail:alipay":
+        assert report["matched"] == demo["far_side"]["payments"]
+        assert report["statement"]["layout"] == "alipay_bill"
+    assert report["open"] == []
+    assert [account["unexplained_fen"] for account in report["clearing"]] == [0]
+    assert not report["already"]
+    again = airback(*arguments, data=data)
+    assert (again["already"], again["matched"]) == (True, report["matched"])
+    assert written["far_side"] == far_side
+    assert left_over(data) == []

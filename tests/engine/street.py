@@ -311,6 +311,7 @@ async def open_street(url: str, pool: asyncpg.Pool, keys_dir: Path, **policy: An
         "rails": {name: rail.capabilities for name, rail in rails.items()},
         "house_numbers": dict.fromkeys(HOLDS, "19900000000"),
         "outlet_patience": timedelta(0),
+        "outlet_patience_files": timedelta(0),
         "retry_after": timedelta(milliseconds=20),
     }
     street = Street(

@@ -67,6 +67,8 @@ async def bring(
             now=now,
             entropy=secrets.token_bytes,
         )
+    for account in await close_all(street):  # before the writer has posted it as well as after
+        assert account.unexplained_fen == 0, account
     await street.settle()
     return result
 
@@ -76,9 +78,13 @@ async def breaks(street: Street, **over: Any) -> list[Break]:
         return await statements.list_breaks(conn, book=BOOK, **{"open_only": False, **over})
 
 
-async def close(street: Street) -> Clearing:
+async def close_all(street: Street) -> list[Clearing]:
     async with street.pool.acquire() as conn:
-        (found,) = await clearing(conn, book=BOOK)
+        return await clearing(conn, book=BOOK)
+
+
+async def close(street: Street) -> Clearing:
+    (found,) = await close_all(street)
     return found
 
 
@@ -122,12 +128,12 @@ async def balance(street: Street, code: str) -> int:
 async def test_a_statement_that_agrees_settles_the_clearing_account_to_zero(street: Street) -> None:
     lines = await sold(street)
     paid = sum(line.amount_fen for line in lines)
-    assert await close(street) == Clearing("clearing:alipay", paid, 0, 0, paid)
+    assert await close(street) == Clearing("clearing:alipay", paid, 0, 0, paid, 0)
     safe = await balance(street, "cash:safeguarded")
     result = await bring(street, lines)
     assert (result.already, result.statement.matched, result.statement.quarantined) == (False, 2, 0)
     assert await breaks(street) == []
-    assert await close(street) == Clearing("clearing:alipay", 0, 0, 0, 0)
+    assert await close(street) == Clearing("clearing:alipay", 0, 0, 0, 0, 0)
     assert await balance(street, "cash:safeguarded") == safe - paid
     assert await violations(street) == {}
 
@@ -193,7 +199,7 @@ async def test_a_resolved_break_posts_its_correction_and_closes(
         await resolve(street, each, correction)
     assert {(each.state, each.correction) for each in await breaks(street)} == {("corrected", correction)}
     assert await balance(street, account) - was == 777 - lines[0].amount_fen
-    assert await close(street) == Clearing("clearing:alipay", 0, 0, 0, 0)
+    assert await close(street) == Clearing("clearing:alipay", 0, 0, 0, 0, 0)
     assert await violations(street) == {}
 
 

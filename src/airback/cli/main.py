@@ -116,6 +116,13 @@ def build_parser() -> argparse.ArgumentParser:
     )
     issue.add_argument("--seed", type=int, default=None, metavar="N")
     issue.set_defaults(module="issue_cards")
+    bill = desks.add_parser(
+        "statement", parents=[shared, machine], help="a far side's statement of a day, from its own books"
+    )
+    bill.add_argument("far_side", metavar="FAR_SIDE", help="rail:alipay, carrier:cmcc, …")
+    bill.add_argument("--day", type=_day, metavar="DAY", help="day in China (default: today)")
+    bill.add_argument("--out", required=True, metavar="FILE")
+    bill.set_defaults(module="sandbox_statement")
 
     sell = verbs.add_parser("sell", parents=[shared, machine], help="sell a file of recharge cards")
     sell.add_argument(

@@ -12,6 +12,7 @@ from airback.engine.records import OpenEffect, Order
 from airback.engine.reserve import release_fills, reserve
 from airback.engine.screen import out_of_time
 from airback.ledger.postings import Phase
+from airback.orders.intake import FILES
 from airback.orders.states import State
 
 #: Codes that say the far side never acted on the request; a new reference may be sent.
@@ -39,8 +40,10 @@ def hold(batch: Batch, order: Order) -> None:
         batch.wait(order, batch.policy.full_look)
         return
     if not order.live_fills and not reserve(batch, order, face_fen=order.face_fen):
-        if batch.now < order.submitted_at + batch.policy.outlet_patience:
-            batch.wait(order, batch.policy.retry_after)  # demands come all the time; nothing was touched yet
+        if batch.now < order.submitted_at + batch.policy.outlet_patience_of(order.lane):
+            # Demands come all the time, and nothing was touched yet. A file may have thousands that wait: more rarely.
+            files = order.lane == FILES
+            batch.wait(order, batch.policy.full_look if files else batch.policy.retry_after)
         else:
             batch.move(order, State.DECLINED, code="no_outlet")
         return

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from airback.domain.ports.carrier import CarrierCapabilities
 from airback.domain.ports.rail import RailCapabilities
+from airback.orders.intake import FILES
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +15,8 @@ class Policy:
 
     `margin_ppm`: what an outlet must pay above what the seller costs. `house_numbers`: the operator's own line at
     each carrier, which takes airtime that lost its outlet after the hold. `notices` False sends no messages.
-    `full_look`: how long what needs a far side waits whose queue is full.
+    `outlet_patience`: how long an order waits for an outlet that wants it while a person looks on, and one from a file,
+    which nobody watches. `full_look`: how long what needs a far side waits whose queue is full.
     """
 
     operator: str
@@ -23,6 +25,7 @@ class Policy:
     house_numbers: Mapping[str, str] = field(default_factory=dict)
     margin_ppm: int = 0
     outlet_patience: timedelta = timedelta(seconds=20)
+    outlet_patience_files: timedelta = timedelta(minutes=10)
     order_patience: timedelta = timedelta(minutes=30)
     hold_valid: timedelta = timedelta(hours=2)
     send_within: timedelta = timedelta(minutes=2)
@@ -44,6 +47,10 @@ class Policy:
         for name, limits in every.items():
             if limits.not_found_final_after_s <= limits.timeout_s:
                 raise ValueError(f"{name}: not_found_final_after_s must be longer than timeout_s")
+
+    def outlet_patience_of(self, lane: int) -> timedelta:
+        """How long an order of that lane waits for an outlet."""
+        return self.outlet_patience_files if lane == FILES else self.outlet_patience
 
     def capabilities_of(self, far_side: str) -> CarrierCapabilities | RailCapabilities | None:
         """Capabilities behind a far side's name (`carrier:cmcc`, `rail:alipay`), None for messengers."""

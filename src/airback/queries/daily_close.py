@@ -9,18 +9,20 @@ from airback.store.statements import SQL
 @dataclass(frozen=True, slots=True)
 class Clearing:
     """One clearing account. In fen, credit positive: `balance_fen` = `open_fen` (open breaks) + `not_stated_fen` (paid on
-    days whose statement is not in yet) + `unexplained_fen`, which should be zero."""
+    days whose statement is not in yet) + `settling_fen` (imported, and about to be posted by the book's writer)
+    + `unexplained_fen`, which should be zero."""
 
     account: str
     balance_fen: int
     open_breaks: int
     open_fen: int
     not_stated_fen: int
+    settling_fen: int
 
     @property
     def unexplained_fen(self) -> int:
         """What nobody can account for."""
-        return self.balance_fen - self.open_fen - self.not_stated_fen
+        return self.balance_fen - self.open_fen - self.not_stated_fen - self.settling_fen
 
     def as_json(self) -> dict[str, Any]:
         """JSON value."""
@@ -30,6 +32,7 @@ class Clearing:
             "open_breaks": self.open_breaks,
             "open_fen": self.open_fen,
             "not_stated_fen": self.not_stated_fen,
+            "settling_fen": self.settling_fen,
             "unexplained_fen": self.unexplained_fen,
         }
 
@@ -44,6 +47,7 @@ async def clearing(conn: Any, *, book: int) -> list[Clearing]:
             open_breaks=row["open_breaks"],
             open_fen=row["open_fen"],
             not_stated_fen=row["not_stated_fen"],
+            settling_fen=row["settling_fen"],
         )
         for row in rows
     ]

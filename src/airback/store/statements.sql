@@ -83,5 +83,9 @@ SELECT a.code, a.credits_posted - a.debits_posted AS balance_fen,
                           AND s.far_side = 'rail:' || split_part(a.code, ':', 2)
                           AND s.day = (t.event_at AT TIME ZONE 'Asia/Shanghai')::date)
           AND NOT EXISTS (SELECT 1 FROM effects e JOIN breaks b ON b.book = e.book AND b.reference = e.ref
-                          WHERE e.book = t.book AND e.payout_id = t.subject AND b.state = 'matched')) AS not_stated_fen
+                          WHERE e.book = t.book AND e.payout_id = t.subject AND b.state = 'matched')) AS not_stated_fen,
+       (SELECT coalesce(sum((i.body->>'out_fen')::bigint - (i.body->>'in_fen')::bigint
+                            + (i.body->>'fee_fen')::bigint), 0)::bigint FROM inbox i
+        WHERE i.book = a.book AND i.kind = 'statement'
+          AND i.body->>'far_side' = 'rail:' || split_part(a.code, ':', 2)) AS settling_fen
 FROM accounts a WHERE a.book = $1 AND a.asset = 'CNY' AND a.code LIKE 'clearing:%' ORDER BY a.code
