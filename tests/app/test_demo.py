@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -131,3 +132,47 @@ def test_the_far_sides_own_statement_agrees_with_the_book_and_closes_the_day(
     assert (again["already"], again["matched"]) == (True, report["matched"])
     assert written["far_side"] == far_side
     assert left_over(data) == []
+
+
+def test_a_backup_comes_back_with_nothing_sent_and_everything_done_since_named(
+    calm: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    data, _ = calm
+    file = tmp_path / "monday.backup"
+    written = airback("backup", "--out", str(file), data=data)
+    assert written["bytes"] == file.stat().st_size > 0
+    assert file.stat().st_mode & 0o077 == 0
+
+    second = _beside(data, tmp_path / "second")
+    restored = airback("restore", str(file), data=second)
+    assert (restored["differences"], restored["violations"], restored["unchecked"]) == (0, 0, None), restored
+    assert restored["orders"] > 0
+    assert airback("verify", data=second)["violations"] == 0
+    refused = subprocess.run(
+        [sys.executable, "-m", "airback", "restore", str(file), "--data", str(second)],
+        capture_output=True,
+        text=True,
+        timeout=280,
+    )
+    assert refused.returncode == 1
+    assert "holds something already" in refused.stderr
+
+    # What was sold after the backup was carried out, and the restored book has never heard of it.
+    cards = tmp_path / "cards.csv"
+    airback("sandbox", "issue-cards", "3", "--out", str(cards), data=data)
+    sold = airback("sell", "--file", str(cards), "--out", str(tmp_path / "answer.csv"), data=data)
+    assert sold["closed"] == 3
+    third = _beside(data, tmp_path / "third")
+    restored = airback("restore", str(file), data=third)
+    assert restored["differences"] >= 4  # three cards redeemed, and paid
+    assert all("we never sent it" in what for _, what in restored["found"]), restored
+    assert restored["violations"] == 0
+    assert left_over(data) == left_over(second) == left_over(third) == []
+
+
+def _beside(data: Path, new: Path) -> Path:
+    """A new data directory with the keys of another, before the same far sides."""
+    new.mkdir(mode=0o700)
+    for part in ("keys", "sandbox"):
+        shutil.copytree(data / part, new / part)
+    return new

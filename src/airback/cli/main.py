@@ -199,6 +199,20 @@ def build_parser() -> argparse.ArgumentParser:
     )
     migrate.set_defaults(module="migrate")
 
+    backup = verbs.add_parser(
+        "backup", parents=[shared, machine], help="the whole database in one file, while everything runs"
+    )
+    backup.add_argument("--out", required=True, metavar="FILE")
+    backup.set_defaults(module="backup")
+
+    restore = verbs.add_parser(
+        "restore",
+        parents=[shared, machine],
+        help="a backup into an empty database; nothing is sent until two agree",
+    )
+    restore.add_argument("file", metavar="FILE")
+    restore.set_defaults(module="restore")
+
     staff = verbs.add_parser("staff", parents=[shared], help="create a member of staff for the console")
     staff.add_argument("name")
     staff.add_argument("--role", action="append", required=True, dest="roles", metavar="ROLE")

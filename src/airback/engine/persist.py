@@ -23,7 +23,8 @@ async def persist(conn: Any, batch: Batch) -> None:
         row = await conn.fetchrow(SQL.fence, batch.book)
         if row is None or row["epoch"] != batch.epoch:
             raise Fenced(f"book {batch.book} was taken over")
-        batch.sending = row["sending"]
+        # Sending is off only after a restore, and is on again with buying.
+        batch.sending = row["sending"] or batch.switches.get("routing", (False, None))[0]
         await _orders(conn, batch)
         await _market(conn, batch)
         await _effects(conn, batch)

@@ -70,3 +70,11 @@ async def publish_first(conn: Any, *, book: int, document: dict[str, Any], now: 
 async def has_money(conn: Any, *, book: int) -> bool:
     """Whether anything was ever posted in the book, or waits to be."""
     return bool(await conn.fetchval(SQL.has_money, book))
+
+
+async def restored(conn: Any, *, reason: str) -> int:
+    """After a restore: every book paused and sending nothing, with no writer; how many orders there are."""
+    async with conn.transaction():
+        await conn.execute(SQL.pause_all, reason)
+        await conn.execute(SQL.forget_writers)
+        return int(await conn.fetchval(SQL.count_orders))

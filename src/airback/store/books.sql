@@ -59,3 +59,15 @@ SELECT $1, 1, $2, $3, 'setup', 'operator', $3 WHERE NOT EXISTS (SELECT FROM rate
 -- name: has_money
 -- Whether anything was ever posted or is about to be.
 SELECT EXISTS (SELECT FROM accounts WHERE book = $1) OR EXISTS (SELECT FROM inbox WHERE book = $1 AND kind = 'decision')
+
+-- name: pause_all
+-- After a restore nothing is bought and nothing is sent, in any book.
+UPDATE books SET routing = false, sending = false, pause_reason = $1
+
+-- name: forget_writers
+-- The workers of the lost server.
+DELETE FROM writers
+
+-- name: count_orders
+-- Orders of all books.
+SELECT count(*) FROM orders
