@@ -25,6 +25,7 @@ _ANYWHERE: Final = (
     "scope_missing",
     "rate_limited",
     "internal",
+    "busy",
     "unavailable",
 )
 _BODY: Final = (

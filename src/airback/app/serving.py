@@ -10,6 +10,7 @@ from litestar import Litestar
 from litestar.datastructures import State
 from litestar.exceptions import HTTPException
 
+from airback.api.crowd import Crowd
 from airback.api.problems import on_http as api_on_http
 from airback.api.routes import ROUTERS, under_v1
 from airback.app import presence
@@ -53,7 +54,7 @@ async def serve(
         await wait_for_sandbox(settings)
         async with open_platform(settings, url=database_url) as platform:
             config = uvicorn.Config(
-                build(platform),
+                Crowd(build(platform)),
                 log_config=None,
                 access_log=False,
                 server_header=False,

@@ -718,6 +718,14 @@ _TABLE: Final = (
         "Try again later; it was recorded.",
     ),
     Refusal(
+        "busy",
+        503,
+        "请求太多,暂时处理不过来。",
+        "There are more requests than can be served right now.",
+        "请按 Retry-After 所示时间后再试。",
+        "Try again after the time in Retry-After.",
+    ),
+    Refusal(
         "unavailable",
         503,
         "服务暂时不可用。",
