@@ -19,7 +19,7 @@ from airback.engine.appoint import create_staff
 from airback.engine.inbox import append_decision
 from airback.pricing.default_card import DEFAULT_CARD
 from airback.store import books
-from airback.store.migrate import migrate
+from airback.store.migrate import Halves, migrate, status
 from airback.store.pool import connect_once
 
 _LOCK: Final = 0x61697262_61636B02  # serialises openings of one database
@@ -43,10 +43,19 @@ def client_key(settings: Settings, name: str) -> str:
     return _key_file(settings, name).read_text().strip()
 
 
-async def open_installation(settings: Settings, *, url: str, now: datetime) -> None:
-    """Bring the schema up to date and put on record what is missing."""
+async def open_installation(
+    settings: Settings, *, url: str, now: datetime, halves: Halves | None = None
+) -> None:
+    """Bring the schema up to date and put on record what is missing.
+
+    Unless `halves` says otherwise, a database that is in use gets only what processes of the version before tolerate:
+    they may still be running. `airback migrate` does the rest.
+    """
     settings.data_dir.mkdir(parents=True, exist_ok=True)
-    await migrate(url)
+    if halves is None:
+        fresh = all(step.applied_at is None for step in await status(url))
+        halves = "all" if fresh else "pre"
+    await migrate(url, halves=halves)
     keys = FileKeys(settings.keys_dir)
     conn = await connect_once(url)
     try:

@@ -197,6 +197,11 @@ def build_parser() -> argparse.ArgumentParser:
     migrate = verbs.add_parser(
         "migrate", parents=[shared, machine], help="bring the database's schema up to date"
     )
+    migrate.add_argument(
+        "--pre",
+        action="store_true",
+        help="only what processes of the version before tolerate, which still run",
+    )
     migrate.set_defaults(module="migrate")
 
     backup = verbs.add_parser(
