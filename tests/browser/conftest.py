@@ -1,10 +1,11 @@
-"""A real browser, and the seller's pages to point it at.
+"""A real browser, one for the whole run, and the seller's pages to point it at.
 
 Chromium is the machine's own (Debian: `apt-get install chromium fonts-noto-cjk`), or the one that stands in
 AIRBACK_CHROMIUM. Where there is none the tests do not run, and say so at the end of the run.
 """
 
 import asyncio
+import contextlib
 import os
 import shutil
 import socket
@@ -14,9 +15,12 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+import pytest_asyncio
 import uvicorn
+from litestar import Litestar
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
+from airback.store.pool import connect
 from tests.engine.street import open_street
 from tests.web.seller.stage import Stage, open_stage
 
@@ -39,6 +43,7 @@ FLAGS = (
 SCREENSHOTS = Path(__file__).parent.parent / "screenshots"
 AXE = Path(__file__).parent.parent / "vendor" / "axe" / "axe.min.js"
 PATIENCE_MS = 120_000
+TIMEOUT_S = 900
 PHONE = {"width": 390, "height": 844}
 DESK = {"width": 1280, "height": 900}
 
@@ -46,10 +51,16 @@ OpenPage = Callable[..., Awaitable[Page]]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Without a browser every test here is skipped, by name and aloud."""
-    if CHROMIUM is None:
-        for item in items:
-            if Path(__file__).parent in item.path.parents:
+    """The tests here share one browser, so one event loop and, under xdist, one worker; a machine may be slow.
+
+    Without a browser every one of them is skipped, by name and aloud.
+    """
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.xdist_group("browser"))
+            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
+            item.add_marker(pytest.mark.timeout(TIMEOUT_S))
+            if CHROMIUM is None:
                 item.add_marker(pytest.mark.skip(reason=MISSING))
 
 
@@ -59,7 +70,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_sep("!", MISSING, red=True, bold=True)
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def chromium() -> AsyncIterator[Browser]:
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
@@ -71,7 +82,17 @@ async def chromium() -> AsyncIterator[Browser]:
             await browser.close()
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
+async def pool(database_url: str) -> AsyncIterator[asyncpg.Pool]:
+    """A pool on a fresh database, in the loop that the tests here share."""
+    opened = await connect(database_url, max_size=10, application_name="airback tests")
+    try:
+        yield opened
+    finally:
+        await asyncio.wait_for(opened.close(), timeout=60)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
 async def open_page(chromium: Browser) -> AsyncIterator[OpenPage]:
     """Opens pages that fail the test when a script fails, the content policy is broken or a stranger is asked."""
     contexts: list[BrowserContext] = []
@@ -122,6 +143,22 @@ class Server(uvicorn.Server):
         self.up.set()
 
 
+@contextlib.asynccontextmanager
+async def served(app: Litestar) -> AsyncIterator[str]:
+    """The application over HTTP for as long as the block runs; its address."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.setblocking(False)
+        server = Server(uvicorn.Config(app, log_config=None, lifespan="off", timeout_graceful_shutdown=1))
+        server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
+        serving = asyncio.create_task(server.serve(sockets=[listening]))
+        await server.up.wait()
+        try:
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            await serving
+
+
 @dataclass
 class Site:
     """The pages at an address, over a street in this process."""
@@ -130,26 +167,15 @@ class Site:
     stage: Stage
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def site(database_url: str, pool: asyncpg.Pool, tmp_path: Path) -> AsyncIterator[Site]:
     """The pages, served over HTTP; nothing works on the orders until a test runs the street."""
     street = await open_street(database_url, pool, tmp_path / "keys")
     for carrier in street.carriers:
         await street.demands(carrier, *[30_000] * 4)
     stage = open_stage(street)
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        listening.setblocking(False)
-        server = Server(
-            uvicorn.Config(stage.app, log_config=None, lifespan="off", timeout_graceful_shutdown=1)
-        )
-        server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
-        serving = asyncio.create_task(server.serve(sockets=[listening]))
-        await server.up.wait()
-        try:
-            yield Site(f"http://127.0.0.1:{listening.getsockname()[1]}", stage)
-        finally:
-            server.should_exit = True
-            await serving
+    async with served(stage.app) as address:
+        yield Site(address, stage)
 
 
 @pytest.fixture(scope="session")

@@ -20,8 +20,9 @@ _SMALL = """() => [...document.querySelectorAll('a, button, input:not([type=hidd
 
 async def look(page: Page, path: Path) -> None:
     """A picture of the whole page, and nothing of it cut off or too small for a thumb."""
-    assert await page.evaluate(_CUT_OFF) == [], path.name
-    assert await page.evaluate(_SMALL) == [], path.name
+    cut_off, small = await page.evaluate(_CUT_OFF), await page.evaluate(_SMALL)
+    assert not cut_off, f"{path.name}: cut off: {cut_off}"
+    assert not small, f"{path.name}: too small to tap: {small}"
     size = page.viewport_size
     assert size is not None
     height = await page.evaluate("document.documentElement.scrollHeight")

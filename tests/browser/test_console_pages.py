@@ -1,7 +1,5 @@
 """The console in a real browser: every page at a desk and on a phone, two people's decision, nothing cut off."""
 
-import asyncio
-import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,12 +7,12 @@ from typing import Any
 
 import asyncpg
 import pytest
-import uvicorn
+import pytest_asyncio
 from playwright.async_api import Page, expect
 
 from airback.domain import ids
 from airback.staff.roles import Role
-from tests.browser.conftest import DESK, PATIENCE_MS, PHONE, OpenPage, Server
+from tests.browser.conftest import DESK, PATIENCE_MS, PHONE, OpenPage, served
 from tests.browser.seeing import barriers
 from tests.web.console.world import PASSWORD, World, furnish, open_world
 
@@ -37,26 +35,15 @@ class Console:
     made: dict[str, Any]
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def console(pool: asyncpg.Pool) -> AsyncIterator[Console]:
     world = await open_world(pool)
     made = await furnish(pool)
     await world.appoint("ada", *EVERYBODY)
     await world.appoint("liu.yang", "finance", "operations", "compliance", "pricing")
     await world.appoint("wang.fang", "finance", "support")
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        listening.setblocking(False)
-        server = Server(
-            uvicorn.Config(world.app, log_config=None, lifespan="off", timeout_graceful_shutdown=1)
-        )
-        server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
-        serving = asyncio.create_task(server.serve(sockets=[listening]))
-        await server.up.wait()
-        try:
-            yield Console(f"http://127.0.0.1:{listening.getsockname()[1]}", world, made)
-        finally:
-            server.should_exit = True
-            await serving
+    async with served(world.app) as address:
+        yield Console(address, world, made)
 
 
 async def enter(page: Page, name: str, language: str = "zh") -> None:
