@@ -18,7 +18,7 @@ import pytest
 import pytest_asyncio
 import uvicorn
 from litestar import Litestar
-from playwright.async_api import Browser, BrowserContext, Page, async_playwright
+from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
 
 from airback.store.pool import connect
 from tests.engine.street import open_street
@@ -46,6 +46,8 @@ PATIENCE_MS = 120_000
 TIMEOUT_S = 900
 PHONE = {"width": 390, "height": 844}
 DESK = {"width": 1280, "height": 900}
+
+expect.set_options(timeout=PATIENCE_MS)
 
 OpenPage = Callable[..., Awaitable[Page]]
 

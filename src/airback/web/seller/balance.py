@@ -1,6 +1,7 @@
 """Sell a number's balance: prove the number by a code, see what it can sell, choose an amount."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any, Final
@@ -211,32 +212,34 @@ async def estimate(request: Request[Any, Any, Any]) -> Response[str]:
     """What one would receive: a piece of page, while typing."""
     visit = open_visit(request)
     asked = {name: str(value) for name, value in request.query_params.multi_items()}
+    return visit.show("_estimate.html", await estimated(visit, asked, product=asked.get("product", "")))
+
+
+async def estimated(visit: Visit, asked: Mapping[str, str], *, product: str) -> dict[str, Any]:
+    """What the piece of page with the estimate shows for what was typed: a sum, a refusal, or what is missing."""
     errors: Errors = {}
-    field = "amount" if asked.get("product") == BALANCE else "face"
-    context: dict[str, Any] = {
-        "estimate": None,
-        "estimate_problem": None,
-        "estimate_for": asked.get("product"),
-    }
-    if asked.get(field, "").strip() and asked.get("carrier"):
-        face_fen = forms.read_amount(asked, errors, field=field)
-        if errors:
-            context["estimate_problem"] = errors[field]
-        else:
-            try:
-                context["estimate"] = await prices.estimate(
-                    visit.platform,
-                    product=asked.get("product", ""),
-                    carrier=asked["carrier"],
-                    face_fen=face_fen,
-                    expires_on=_date(asked.get("expires_on", "")),
-                    province=asked.get("province"),
-                    rail=asked.get("rail") or prices.RAIL_SHOWN,
-                    now=visit.now,
-                )
-            except Refused as refused:
-                context["estimate_problem"] = refused.refusal
-    return visit.show("_estimate.html", context)
+    field = "amount" if product == BALANCE else "face"
+    context: dict[str, Any] = {"estimate": None, "estimate_problem": None, "estimate_for": product}
+    if not asked.get(field, "").strip() or not asked.get("carrier"):
+        return context
+    face_fen = forms.read_amount(asked, errors, field=field)
+    if errors:
+        return context | {"estimate_problem": errors[field]}
+    try:
+        return context | {
+            "estimate": await prices.estimate(
+                visit.platform,
+                product=product,
+                carrier=asked["carrier"],
+                face_fen=face_fen,
+                expires_on=_date(asked.get("expires_on", "")),
+                province=asked.get("province"),
+                rail=asked.get("rail") or prices.RAIL_SHOWN,
+                now=visit.now,
+            )
+        }
+    except Refused as refused:
+        return context | {"estimate_problem": refused.refusal}
 
 
 async def amount_page(
@@ -256,21 +259,28 @@ async def amount_page(
         "line": line,
         "rails": rails_offered(visit, card),
         "least_fen": limits.least_fen,
-        "estimate": None,
-        "estimate_problem": None,
-        "estimate_for": BALANCE,
     }
     if line is None or min(line.sellable_fen, limits.most_fen) < limits.least_fen:
         return visit.show("balance_nothing.html", context, status=200 if line else 422)
     most_fen = min(line.sellable_fen, limits.most_fen)
     carrier = CARRIERS[line.carrier]
+    expiry = _expiry(line)
+    # what is wrong with the amount stands at its field; the estimate does not say it again
+    typed = {
+        "amount": "" if "amount" in problems else form.get("amount", ""),
+        "rail": form.get("rail", ""),
+        "carrier": line.carrier,
+        "province": line.province or "",
+        "expires_on": expiry.isoformat() if expiry else "",
+    }
     picks = [fen for fen in _PICKS_FEN if limits.least_fen <= fen < most_fen]
     context |= {
         "carrier": carrier.zh if visit.language == "zh" else carrier.en,
         "kept_fen": line.principal_fen - line.sellable_fen,
         "most_fen": most_fen,
-        "expires_on": _expiry(line),
+        "expires_on": expiry,
         "picks": picks[-_MOST_PICKS:] if len(picks) >= _MOST_PICKS else picks,
+        **await estimated(visit, typed, product=BALANCE),
     }
     return visit.show("balance_amount.html", context, status=422 if problems else 200)
 

@@ -7,7 +7,7 @@ from litestar import Request, Response, get, post
 from airback.domain.assets import CARD, CARRIERS, airtime
 from airback.domain.refusals import Refused
 from airback.web.seller import forms, prices
-from airback.web.seller.balance import rails_offered
+from airback.web.seller.balance import estimated, rails_offered
 from airback.web.seller.draft import Draft, draft_cookie, new_draft_id
 from airback.web.seller.forms import Errors
 from airback.web.seller.visit import Visit, open_visit
@@ -65,6 +65,7 @@ async def card_page(visit: Visit, form: dict[str, str], errors: Errors) -> Respo
     """The page that asks for a card; with errors, and with what was typed."""
     rate_card = await visit.platform.rate_card()
     limits = rate_card.limits[CARD]
+    typed = {name: said for name, said in form.items() if name not in errors}
     context = {
         "step": 1,
         "of": STEPS,
@@ -81,8 +82,6 @@ async def card_page(visit: Visit, form: dict[str, str], errors: Errors) -> Respo
         ),
         "rails": rails_offered(visit, rate_card),
         "today": visit.now.astimezone(BEIJING).date().isoformat(),
-        "estimate": None,
-        "estimate_problem": None,
-        "estimate_for": CARD,
+        **await estimated(visit, typed, product=CARD),
     }
     return visit.show("card.html", context, status=422 if errors else 200)
