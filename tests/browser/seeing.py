@@ -23,6 +23,11 @@ async def look(page: Page, path: Path) -> None:
     cut_off, small = await page.evaluate(_CUT_OFF), await page.evaluate(_SMALL)
     assert not cut_off, f"{path.name}: cut off: {cut_off}"
     assert not small, f"{path.name}: too small to tap: {small}"
+    await photograph(page, path)
+
+
+async def photograph(page: Page, path: Path) -> None:
+    """A picture of the whole page as one tall window shows it, so that what is fixed stands where it belongs."""
     size = page.viewport_size
     assert size is not None
     height = await page.evaluate("document.documentElement.scrollHeight")

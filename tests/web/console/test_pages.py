@@ -187,9 +187,9 @@ async def test_the_overview_counts_what_is_there(world: World) -> None:
     person = await world.person("ada", *EVERYBODY)
     text = re.sub(r"\s+", " ", (await person.get("/console?lang=en")).text)
     for said in (
-        '<div class="h1 mb-1 figure">10</div>',  # open orders
+        '<div class="h1 mb-1 console-figure">10</div>',  # open orders
         "2 need a person",
-        '<div class="h1 mb-1 figure">18</div>',  # accepted in 24 hours
+        '<div class="h1 mb-1 console-figure">18</div>',  # accepted in 24 hours
         "¥50,652.36",  # safeguarded less what left through rails
         "¥44,568.82",  # owed
         "2 unknown",

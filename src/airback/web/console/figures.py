@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from airback.domain.money import percent, yuan
+from airback.domain.money import percent
+from airback.web.templates import grouped_yuan
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +31,12 @@ def figure_text(key: str, value: Any) -> str:
         if "ppm" in key:
             return f"{percent(value)} %"
         if "fen" in key:
-            return f"¥{yuan(value)}"
+            return f"¥{grouped_yuan(value)}"
         return str(value)
     if value is None:
         return "–"
     if isinstance(value, bool):
-        return "✓" if value else "✗"
+        return "true" if value else "false"
     return str(value)
 
 

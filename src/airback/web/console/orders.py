@@ -1,6 +1,5 @@
 """Orders: find them, and one order with everything that happened to it."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -97,10 +96,10 @@ async def _elsewhere(conn: Any, *, book: int, text: str) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """One entry of a timeline as the page shows it: facts as (key, text), exchanges as they were stored."""
+    """One entry of a timeline as the page shows it: facts as (key, value), exchanges as they were stored."""
 
     entry: TimelineEntry
-    facts: list[tuple[str, str]]
+    facts: list[tuple[str, Any]]
     exchanges: Sequence[Mapping[str, Any]]
 
 
@@ -173,19 +172,9 @@ def _components(order: OrderView) -> list[dict[str, Any]]:
 
 
 # What the timeline's own columns already say.
-_SAID: Final = frozenset({"action", "at", "book", "seq", "order", "code", "amount_fen"})
+_SAID: Final = frozenset({"action", "at", "book", "seq", "order", "code", "amount_fen", "to"})
 
 
 def _moment(entry: TimelineEntry, *, raw: bool) -> Moment:
-    facts = [
-        (key, _fact(value)) for key, value in entry.facts.items() if key not in _SAID and value is not None
-    ]
+    facts = [(key, value) for key, value in entry.facts.items() if key not in _SAID and value is not None]
     return Moment(entry=entry, facts=facts, exchanges=entry.exchanges if raw else ())
-
-
-def _fact(value: Any) -> str:
-    if isinstance(value, str):
-        return value
-    if isinstance(value, Mapping | list | tuple):
-        return json.dumps(value, ensure_ascii=False, default=str)
-    return str(value)

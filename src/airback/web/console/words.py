@@ -3,8 +3,10 @@
 Colour never stands alone: each badge carries its word. A code that is not in a table is shown as it is.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -20,6 +22,7 @@ from airback.reconciliation.breaks import State as BreakState
 from airback.staff.actions import ACTIONS, CORRECTIONS, KIND_NAMES, RESULT_NAMES
 from airback.staff.proposals import State as ProposalState
 from airback.staff.roles import ROLE_NAMES, Role
+from airback.web.templates import clock, grouped_yuan, typeset
 
 BLUE: Final = "blue"
 GREEN: Final = "green"
@@ -246,6 +249,46 @@ _VERBS: Final = {
     "returned": ("付款退回", "payout returned"),
 }
 
+#: What an entry of an order's timeline says besides its title.
+FACT: Final = MappingProxyType(
+    {
+        "from": Word("此前", "Before"),
+        "state": Word("当时", "At that time"),
+        "carrier": Word("运营商", "Carrier"),
+        "product": Word("所售", "Sold"),
+        "face_fen": Word("面值", "Face value"),
+        "quoted_face_fen": Word("报价面值", "Face quoted"),
+        "delivered_fen": Word("已送达", "Delivered"),
+        "net_fen": Word("卖家净得", "Seller nets"),
+        "pays_fen": Word("应收", "Pays"),
+        "before_fen": Word("此前余额", "Balance before"),
+        "after_fen": Word("此后余额", "Balance after"),
+        "claim_fen": Word("追偿金额", "To be recovered"),
+        "bearer": Word("由谁承担", "Borne by"),
+        "fill": Word("成交", "Fill"),
+        "fills": Word("成交笔数", "Fills"),
+        "outlet": Word("渠道", "Outlet"),
+        "payout": Word("付款", "Payout"),
+        "rail": Word("付款渠道", "Rail"),
+        "quote": Word("报价编号", "Quote"),
+        "first_quote": Word("原报价编号", "First quote"),
+        "correction": Word("更正", "Correction"),
+        "far_ref": Word("对方流水号", "Far side's reference"),
+        "send_by": Word("最迟发出", "Send by"),
+        "epoch": Word("任期", "Epoch"),
+        "reason": Word("原因", "Reason"),
+        "paid_at": Word("对方付款时间", "Paid at"),
+    }
+)
+#: Facts whose value is a code of another table.
+_FACT_TABLES: Final = {
+    "from": "order",
+    "state": "order",
+    "carrier": "carrier",
+    "product": "product",
+    "rail": "rail",
+}
+
 _TABLES: Final[Mapping[str, Mapping[Any, Word]]] = MappingProxyType(
     {
         "order": ORDER,
@@ -270,6 +313,7 @@ _TABLES: Final[Mapping[str, Mapping[Any, Word]]] = MappingProxyType(
         "explanation": EXPLANATION,
         "break": BREAK,
         "correction": CORRECTION,
+        "fact": FACT,
     }
 )
 
@@ -297,7 +341,7 @@ class Words:
     def refusal(self, code: str) -> str:
         """A refusal's sentence; the code itself when the catalogue does not know it."""
         found = REFUSALS.get(code)
-        return code if found is None else found.sentence(self.language)
+        return code if found is None else typeset(found.sentence(self.language))
 
     def far_side(self, name: str) -> str:
         """`carrier:cmcc` → `China Mobile`; `rail:alipay` → `Alipay`."""
@@ -319,7 +363,28 @@ class Words:
             return _VERBS[verb][self._second]
         if subject == "order" and verb in _VERBS:
             return _VERBS[verb][self._second].capitalize()
+        if subject == "fill" and verb in FILL:
+            word = FILL[FillState(verb)]
+            return (f"成交{word.zh}", f"Fill {word.en.lower()}")[self._second]
+        if (subject, verb) == ("correction", "opened"):
+            return ("已开立更正", "Correction opened")[self._second]
         return action
+
+    def fact(self, key: str) -> str:
+        """What a fact of the timeline is called; the key itself when the table does not know it."""
+        return self.word("fact", key)
+
+    def fact_text(self, key: str, value: Any) -> str:
+        """A fact's value as text: an amount in yuan, a code as its word, a time by Beijing's clock."""
+        if key in _FACT_TABLES:
+            return self.word(_FACT_TABLES[key], str(value))
+        if key.endswith("_fen") and isinstance(value, int):
+            return f"¥{grouped_yuan(value)}"
+        if isinstance(value, datetime):
+            return clock(value)
+        if isinstance(value, Mapping | list | tuple):
+            return json.dumps(value, ensure_ascii=False, default=str)
+        return str(value)
 
     def source(self, action: str) -> str:
         """Who did it: `seller:order:submitted` → `Seller`."""
