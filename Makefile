@@ -31,13 +31,12 @@ demo: setup ## watch airtime become money (DEMO_ARGS="--once" ends by itself; --
 
 test: setup ## every check and every test (TEST_ARGS="tests/ledger -k holds" goes to pytest)
 	@sh tools/test_machine.sh
-	@sh tools/checks.sh --then $(BIN)/python -m pytest -n 2 --ignore=tests/browser $(TEST_ARGS)
-	@echo 'NOT RUN: the tests in a real browser (tests/browser). They are being brought up; run: make browser' >&2
+	@sh tools/checks.sh --then $(BIN)/python -m pytest -n 2 --dist loadgroup $(TEST_ARGS)
 
 test-long: setup ## fifty seeds of the simulator and every planted bug (within an hour)
 	@$(BIN)/python -m pytest -q -m long tests $(TEST_ARGS)
 
-browser: setup ## the tests in a real browser, with screenshots in tests/screenshots (not yet part of `make test`)
+browser: setup ## of these only the tests in a real browser; their pictures stand in tests/screenshots
 	@sh tools/test_machine.sh
 	@$(BIN)/python -m pytest tests/browser $(TEST_ARGS)
 

@@ -44,6 +44,14 @@ class OutsideNetwork(AssertionError):
     """A test tried to reach something that is not this machine."""
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """A whole group that could not run must not pass for one that did, also where xdist's workers ran it."""
+    reasons = {str(report.longrepr[2]) for report in terminalreporter.getreports("skipped")}
+    for reason in sorted(reasons):
+        if "DID NOT RUN" in reason:
+            terminalreporter.write_sep("!", reason.removeprefix("Skipped: "), red=True, bold=True)
+
+
 def _is_allowed(address: object) -> bool:
     if not isinstance(address, tuple):  # a socket file
         return True

@@ -15,6 +15,8 @@ import pytest
 from airback.app.demo import DEFAULT_SEED
 from airback.app.street import plan
 
+pytestmark = pytest.mark.xdist_group("demo")  # they share one run of the demo
+
 
 def airback(*arguments: str, data: Path, timeout_s: int = 280) -> dict[str, Any]:
     """Run a command on a data directory; the JSON object on the last line of its standard output."""

@@ -21,6 +21,8 @@ from airback.store.embedded import programs as postgresql
 from airback.store.embedded.layout import Layout
 from tests.store.user_process import UserProcess, eventually, is_alive, processes, supervisors
 
+pytestmark = pytest.mark.xdist_group("embedded")  # they copy one data directory
+
 IS_ROOT = os.geteuid() == 0
 
 
