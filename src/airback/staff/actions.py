@@ -333,7 +333,8 @@ def shown(value: Any, *, form: Form, language: str) -> str | None:
         return None
     second = 0 if language.startswith("zh") else 1
     if form is Form.FEN and isinstance(value, int) and not isinstance(value, bool):
-        return f"¥{yuan(value)}"
+        whole, _, part = yuan(abs(value)).partition(".")
+        return f"{'−' if value < 0 else ''}¥{int(whole):,}.{part}"
     if form is Form.FLAG and isinstance(value, bool):
         return _FLAGS[value][second]
     if form is Form.WORDS and isinstance(value, list):
