@@ -117,8 +117,11 @@ async def agree(page: Page, *, look_at: Path) -> int:
     await page.check("#agreement")
     await expect(left).not_to_have_text(earlier)
     await look(page, look_at)
-    await press(page)
-    await page.wait_for_url("**/orders/ord_*")
+    async with page.expect_request(lambda r: r.resource_type == "eventsource") as stream:
+        async with page.expect_navigation(url="**/orders/ord_*") as arrival:
+            await page.click("[data-sell]")
+        assert "standing_done" not in await (await arrival.value).text()
+        assert "/live?seen=" in (await stream.value).url
     return net
 
 
