@@ -266,8 +266,8 @@ async def orders_in_review(
     return [{"order": ids.public("ord", row["id"]), **dict(list(row.items())[1:])} for row in rows]
 
 
-async def order_in_review(conn: asyncpg.Connection, *, book: int, order_id: int) -> dict[str, Any]:
-    """One of them, or nothing when it is not in review."""
+async def order_to_decide(conn: asyncpg.Connection, *, book: int, order_id: int) -> dict[str, Any]:
+    """One order, in review or still under way, or nothing when it has ended."""
     found = await orders_in_review(conn, book=book, order_id=order_id, limit=1)
     return found[0] if found else {}
 

@@ -43,10 +43,10 @@ FROM effects e JOIN open_effects x ON x.book = e.book AND x.effect_id = e.id
 WHERE e.book = $1 AND e.ref = $2
 
 -- name: orders_in_review
--- Orders that wait for two people, the oldest first; one of them when its id is given.
+-- Orders that wait for two people, the oldest first; or the one whose id is given, if it has not ended.
 SELECT o.id, o.state, o.code, o.resume, o.face_fen, o.held_fen, o.delivered_fen, o.credited_fen, o.paid_fen
 FROM work w JOIN orders o ON o.book = w.book AND o.id = w.order_id
-WHERE w.book = $1 AND o.state = 'in_review' AND ($2::bigint IS NULL OR w.order_id = $2)
+WHERE w.book = $1 AND CASE WHEN $2::bigint IS NULL THEN o.state = 'in_review' ELSE w.order_id = $2 END
 ORDER BY o.id LIMIT $3
 
 -- name: effect_place

@@ -191,8 +191,8 @@ ACTIONS: Final = MappingProxyType(
                 name="operations:order:decide",
                 propose=Permission.PROPOSE_ORDER,
                 approve=Permission.APPROVE_ORDER,
-                zh="处理待审订单",
-                en="Decide an order in review",
+                zh="人工处理订单",
+                en="Decide an order",
                 before=(
                     _ORDER,
                     Field("state", Form.TEXT, "状态", "State"),
@@ -279,9 +279,13 @@ ACTIONS: Final = MappingProxyType(
 #: Results that two people may give to an effect nobody could resolve.
 RESOLUTIONS: Final = (Result.SUCCEEDED, Result.FAILED)
 
-#: What two people may do with an order that is in review.
+#: What stops an order that is under way; the other courses are for one that is in review.
+STOP: Final = "review"
+
+#: What two people may do with an order.
 COURSES: Final = MappingProxyType(
     {
+        STOP: ("停下,转人工处理", "Stop it, for people to decide"),
         "pay": ("重新付款", "Pay again"),
         "resume": ("退回原步骤继续", "Go on from the step it stood at"),
         "decline": ("退回话费并谢绝", "Give back and decline"),

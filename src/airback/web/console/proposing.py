@@ -17,9 +17,10 @@ from airback.domain import ids
 from airback.domain.money import MoneyError, parse_yuan
 from airback.domain.refusals import Refused
 from airback.engine import propose
+from airback.orders.states import State
 from airback.queries import console
 from airback.reconciliation.breaks import State as BreakState
-from airback.staff.actions import ACTIONS, CORRECTIONS, COURSES, RESOLUTIONS, Action
+from airback.staff.actions import ACTIONS, CORRECTIONS, COURSES, RESOLUTIONS, STOP, Action
 from airback.store import licences, statements
 from airback.web.console.approvals import APPROVALS, FORMS
 from airback.web.console.desk import (
@@ -74,7 +75,7 @@ async def _stands(
             return await _break_stands(conn, here.book, about)
         case "operations:order:decide":
             order_id = ids.parse_public("ord", about)
-            return await console.order_in_review(conn, book=here.book, order_id=order_id) if order_id else {}
+            return await console.order_to_decide(conn, book=here.book, order_id=order_id) if order_id else {}
         case "compliance:licence:record":
             for licence in await licences.list_licences(conn, book=here.book):
                 if licence.number == about:
@@ -153,6 +154,7 @@ async def _form(
             courses={
                 one: names[0 if language_of(request).startswith("zh") else 1]
                 for one, names in COURSES.items()
+                if (one == STOP) is (stands.get("state") != State.IN_REVIEW)
             },
             capabilities=[str(one) for one in Capability],
             resolutions=[str(one) for one in RESOLUTIONS],
