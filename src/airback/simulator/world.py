@@ -28,6 +28,7 @@ from airback.pricing.quotes import QuoteAsk, make_quote, sign_quote
 from airback.simulator.agenda import START, Agenda
 from airback.simulator.chance import Chance
 from airback.simulator.connection import Commit, FragileConnection, WorkerDied
+from airback.simulator.database import Database
 from airback.simulator.far_sides import (
     HOLDS,
     HOUSE_NUMBERS,
@@ -37,12 +38,13 @@ from airback.simulator.far_sides import (
 )
 from airback.simulator.faults import Fault
 from airback.simulator.keys import SimulatedKeys
+from airback.simulator.restore import Recovery
 from airback.simulator.senders import SimulatedSenders
 from airback.simulator.traffic import Plan, draw
 from airback.store import books
 from airback.store.migrate import migrate
 from airback.store.named_sql import load
-from airback.store.pool import connect, prepare_connection, session_settings
+from airback.store.pool import connect, connect_once, prepare_connection, session_settings
 
 SQL: Final = load("world.sql", package="airback.simulator")
 
@@ -57,6 +59,7 @@ _BATCH: Final = 1000
 _DISTURBANCES_A_RUN: Final = 42
 _LEAST_BETWEEN: Final = 30
 _TICK_S: Final = 1.0
+_ROUND_S: Final = 15.0
 _LOOKS_AT_ALARMS_EVERY_S: Final = 1800.0
 _LOOKS_AT_ROUTING_EVERY_S: Final = 20.0
 _LONGEST: Final = timedelta(days=45)
@@ -105,8 +108,9 @@ class Worker:
 class World:
     """The operator's whole surroundings, in one thread."""
 
-    def __init__(self, url: str, *, seed: int, orders: int) -> None:
-        self.url = url
+    def __init__(self, database: Database, *, seed: int, orders: int) -> None:
+        self._database = database
+        self.url = database.url
         self.seed = seed
         self.chance = Chance(seed)
         self.agenda = Agenda()
@@ -114,6 +118,7 @@ class World:
         self.keys = SimulatedKeys(seed)
         self.plans = draw(self.chance, self.far_sides, orders=orders)
         self.by_order: dict[int, Plan] = {}
+        self.sale_of: dict[str, int] = {}
         self.faults: Counter[Fault] = Counter()
         self.crashes = 0
         self.policy = Policy(
@@ -138,6 +143,8 @@ class World:
         self._routing_seen_s = 0.0
         self._resolved: set[str] = set()
         self._mended: set[int] = set()
+        self._connection: asyncpg.Connection | None = None
+        self._recovery: Recovery | None = None
 
     @property
     def rails(self) -> dict[str, RailCapabilities]:
@@ -150,6 +157,12 @@ class World:
         assert self._pool is not None
         return self._pool
 
+    @property
+    def connection(self) -> asyncpg.Connection:
+        """One connection of the operator's people."""
+        assert self._connection is not None
+        return self._connection
+
     def entropy(self, count: int) -> bytes:
         """Random bytes of the seed."""
         return self._entropy.randbytes(count)
@@ -159,16 +172,27 @@ class World:
     async def run(self, progress: Progress) -> None:
         """From an empty database to the end of every sale. Raises Stuck."""
         await migrate(self.url)
-        self._pool = await connect(self.url, min_size=1, max_size=2, application_name="airback simulation")
+        await self._open_doors()
         try:
             await self._open_book()
             self.agenda.after(0.0, self._more_sales)
+            self._plan_restore()
             await self._until_quiet(progress)
         finally:
             for worker in (self._worker, self._stale):
                 if worker is not None:
                     await worker.conn.close()
-            await self._pool.close()
+            await self._shut_doors()
+
+    async def _open_doors(self) -> None:
+        self._pool = await connect(self.url, min_size=1, max_size=2, application_name="airback simulation")
+        self._connection = await connect_once(self.url)
+
+    async def _shut_doors(self) -> None:
+        if self._connection is not None:
+            self._connection.terminate()
+        if self._pool is not None:
+            self._pool.terminate()
 
     async def events_hash(self) -> str:
         """One hash over every event's sequence and leaf."""
@@ -187,13 +211,14 @@ class World:
         await books.publish_first(self.pool, book=BOOK, document=DEFAULT_CARD, now=START - timedelta(days=1))
         for outlet, fen in _DEPOSITS_FEN.items():
             await self.pool.execute(SQL.insert_outlet, BOOK, outlet, now)
-            await self._decide("finance:deposit:credit", {"outlet": outlet, "amount_fen": fen})
-        await self._decide("finance:float:credit", {"outlet": "float", "amount_fen": 10**11})
+            await self.decide("finance:deposit:credit", {"outlet": outlet, "amount_fen": fen})
+        await self.decide("finance:float:credit", {"outlet": "float", "amount_fen": 10**11})
         await self._place_demands()
 
-    async def _decide(
+    async def decide(
         self, action: str, after: dict[str, Any], *, before: dict[str, Any] | None = None
     ) -> None:
+        """Two people have decided something; the book's writer reads it next."""
         body = {
             "proposal": ids.new_reference(entropy=self.entropy),
             "action": action,
@@ -240,6 +265,8 @@ class World:
             self.agenda.run_due()
             await self._run_calls()
             await self._resume_routing()
+            if self._recovery is not None and await self._recovery.go_on(book=BOOK):
+                self._recovery = None
             await self._work()
             progress("orders", self._submitted, total)
             span = await self._next_span()
@@ -251,7 +278,9 @@ class World:
 
     async def _next_span(self) -> float | None:
         """How long nothing happens; None when nothing ever will."""
-        if self._worker is None or self._submitted < len(self.plans) or self._calls:
+        if self._submitted < len(self.plans) or self._calls:
+            return _TICK_S
+        if self._worker is None or self._stale is not None or self._recovery is not None:
             return _TICK_S
         waits = [self.agenda.next_s()]
         question = self._worker.writer.next_question_at
@@ -272,8 +301,14 @@ class World:
             await self._people_look()
         if self._calls:
             return _TICK_S
-        # Whole ticks, so that what comes at nearly the same time shares a batch.
-        return max(_TICK_S, float(int(min(*ahead, _LOOKS_AT_ALARMS_EVERY_S * 2) / _TICK_S) + 1))
+        return self._rounded(min(*ahead, _LOOKS_AT_ALARMS_EVERY_S * 2))
+
+    def _rounded(self, wait_s: float) -> float:
+        """Whole ticks; what is not on its way right now is looked at at round moments, so that it shares a batch."""
+        if wait_s <= _TICK_S:
+            return _TICK_S
+        now = self.agenda.monotonic()
+        return (int((now + wait_s) / _ROUND_S) + 1) * _ROUND_S - now
 
     async def _resume_routing(self) -> None:
         """Somebody pays in what is missing and lets orders go on."""
@@ -281,8 +316,8 @@ class World:
             return
         self._routing_seen_s = self.agenda.monotonic()
         if await self.pool.fetchval(SQL.paused, BOOK):
-            await self._decide("finance:deposit:credit", {"outlet": "poor", "amount_fen": 1_000_000})
-            await self._decide("operations:book:resume", {"routing": True}, before={"routing": False})
+            await self.decide("finance:deposit:credit", {"outlet": "poor", "amount_fen": 1_000_000})
+            await self.decide("operations:book:resume", {"routing": True}, before={"routing": False})
 
     async def _run_calls(self) -> None:
         calls, self._calls = self._calls, []
@@ -390,6 +425,8 @@ class World:
 
     def befalls(self, effect: OpenEffect) -> Fault | None:
         """What befalls this effect: the plan's fault for the first of its kind, nothing afterwards."""
+        if effect.order_id is not None:
+            self.sale_of[effect.ref] = effect.order_id
         plan = self.by_order.get(effect.order_id or 0)
         fault = plan.script.pop(effect.kind, None) if plan is not None else None
         if fault is None or plan is None:
@@ -411,15 +448,15 @@ class World:
             )
         )
 
-    def reverses(self, effect: OpenEffect, *, late: bool) -> None:
-        """What was done is undone: before it was final, or after."""
+    def reverses(self, effect: OpenEffect, *, after_s: float) -> None:
+        """What was done is undone: before its order is final, or after."""
         side, ref = effect.far_side, effect.ref
 
         def act() -> None:
             if self.far_sides.reverse(side, ref):
                 self.calls_back(effect)
 
-        self.agenda.after(3_600.0 if late else 120.0, act)
+        self.agenda.after(after_s, act)
 
     async def _people_look(self) -> bool:
         """People find out what became of what nobody could say, and decide. Whether there was anything to decide."""
@@ -438,7 +475,7 @@ class World:
             if done and truth is not None:
                 after["amount_fen"] = truth.amount_fen
             before = {"result": row["result"]}
-            await self._decide("operations:effect:resolve", after, before=before)
+            await self.decide("operations:effect:resolve", after, before=before)
         return decided
 
     # -- the worker
@@ -480,6 +517,8 @@ class World:
 
     async def _hire(self) -> None:
         """A worker starts, and takes the book once nobody was seen in it for the time of a lease."""
+        if not await self.pool.fetchval(SQL.free_to_take, BOOK, self.agenda.wall(), _LEASE):
+            return
         self._workers += 1
         conn = await self._connect()
         name = f"worker-{self._workers}"
@@ -544,6 +583,49 @@ class World:
         if epoch is None:
             raise Stuck("a book without a rival was lost")
         await worker.writer.begin(worker.conn, epoch)
+
+    # -- a backup, and the day it is needed
+
+    def _plan_restore(self) -> None:
+        """Somewhere in the second half of the sales a backup is made; a little later all there is is that backup."""
+        selling_s = len(self.plans) / _ORDERS_A_SECOND
+        made_s = selling_s * self._disturb.uniform(0.5, 1.0) + self._disturb.randrange(1, 8)
+        lost_s = self._disturb.choice((2.0, 4.0, 8.0, 200.0))
+        self.agenda.after(made_s, lambda: self._calls.append(self._back_up))
+        self.agenda.after(made_s + lost_s, lambda: self._calls.append(self._restore))
+
+    async def _back_up(self) -> None:
+        await self._shut_doors()
+        for worker in (self._worker, self._stale):
+            if worker is not None:
+                await worker.conn.close()
+        await self._database.back_up()
+        for worker in (self._worker, self._stale):
+            if worker is not None:
+                worker.conn.real = (await self._connect()).real
+        await self._open_doors()
+
+    async def _restore(self) -> None:
+        """The server is gone with everything since the backup. Far sides and sellers remember all of it."""
+        paid_by: dict[str, list[int]] = {}
+        for row in await self.pool.fetch(SQL.paid_by, BOOK):
+            paid_by.setdefault(ids.public("pay", row["payout_id"]), []).append(row["order_id"])
+        for worker in (self._worker, self._stale):
+            if worker is not None:
+                for senders in worker.senders:
+                    senders.dead = True
+                await worker.conn.close()
+        self._worker = self._stale = None
+        await self._shut_doors()
+        await self._database.restore()
+        await self._open_doors()
+        await self.pool.execute(SQL.switch_sending, BOOK, False)
+        self.faults[Fault.RESTORED] += 1
+        self.crashes += 1
+        # What people had seen to since the backup is to be seen to again.
+        self._resolved.clear()
+        self._mended.clear()
+        self._recovery = Recovery(self, paid_by=paid_by)
 
     # -- disturbances
 
