@@ -18,8 +18,8 @@ from airback.store.pool import connect_once
 
 SQL: Final = load("story.sql", package="airback.simulator")
 
-#: Sales a plant is looked for among, fewest first, so that the first find is a short story.
-_SIZES: Final = (60, 250, 1000, 3000)
+#: Sales a plant is looked for among, a seed each, fewest first, so that the first find is a short story.
+_SIZES: Final = (60, 60, 120, 250, 1000, 3000)
 _MOST_LINES: Final = 60
 
 
@@ -57,7 +57,7 @@ async def simulate(server_url: str, *, seed: int, orders: int, progress: Progres
 async def find_plant(server_url: str, *, name: str, seed: int, progress: Progress) -> dict[str, Any]:
     """Look for a planted bug among ever more sales: `{"plant", "caught", "seed", "orders", "story", "seconds"}`."""
     began = time.monotonic()
-    for orders in _SIZES:
+    for seed, orders in enumerate(_SIZES, start=seed):
         with PLANTS[name]():
             run = await _run(server_url, seed=seed, orders=orders, progress=progress)
         if run.violations:

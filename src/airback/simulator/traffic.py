@@ -28,7 +28,7 @@ _OTHER_FACE_PPT: Final = 15
 _CANCELS_PPT: Final = 40
 _FAULT_PPT: Final = 25
 _MORE_FOR_FEW: Final = 60_000
-_MOST_PPT: Final = 150
+_MOST_PPT: Final = 300
 #: When a seller thinks better of it, in seconds: while it is looked at, while the hold is on its way, and too late.
 _CANCELS_AFTER_S: Final = (0.0, 1.0, 2.0, 3.0, 3.0, 3.0, 4.0, 30.0)
 #: A seller whose hold gets no answer often gives up waiting.

@@ -50,8 +50,9 @@ SQL: Final = load("world.sql", package="airback.simulator")
 
 BOOK: Final = 1
 CLIENT: Final = "simulation"
-#: Sales that come in one second, and how many share a request.
+#: Sales that come in one second at most, for how long they come at least, and how many share a request.
 _ORDERS_A_SECOND: Final = 500
+_SELLING_S: Final = 24
 _ASKS_AT_ONCE: Final = 250
 _LEASE: Final = timedelta(seconds=3)
 _BATCH: Final = 1000
@@ -143,6 +144,7 @@ class World:
         self._routing_seen_s = 0.0
         self._resolved: set[str] = set()
         self._mended: set[int] = set()
+        self._orders_a_second = min(_ORDERS_A_SECOND, -(-orders // _SELLING_S))
         self._connection: asyncpg.Connection | None = None
         self._recovery: Recovery | None = None
 
@@ -330,7 +332,7 @@ class World:
         first = self._submitted
         if first >= len(self.plans):
             return
-        last = min(first + _ORDERS_A_SECOND, len(self.plans))
+        last = min(first + self._orders_a_second, len(self.plans))
         self._submitted = last
         for start in range(first, last, _ASKS_AT_ONCE):
             part = self.plans[start : min(start + _ASKS_AT_ONCE, last)]
@@ -588,7 +590,7 @@ class World:
 
     def _plan_restore(self) -> None:
         """Somewhere in the second half of the sales a backup is made; a little later all there is is that backup."""
-        selling_s = len(self.plans) / _ORDERS_A_SECOND
+        selling_s = len(self.plans) / self._orders_a_second
         made_s = selling_s * self._disturb.uniform(0.5, 1.0) + self._disturb.randrange(1, 8)
         lost_s = self._disturb.choice((2.0, 4.0, 8.0, 200.0))
         self.agenda.after(made_s, lambda: self._calls.append(self._back_up))
