@@ -24,6 +24,8 @@ SQL: Final = load("auditor.sql", package="airback.simulator")
 _ENDS: Final = frozenset({"closed", "declined", "cancelled", "expired", "failed"})
 _WITH_PEOPLE: Final = frozenset({"in_review", "awaiting_seller"})
 _CLIENT_MONEY: Final = frozenset({"deposit", "proceeds", "payable", "stored"})
+#: Postings that wait for nothing that happened outside.
+_OF_OUR_OWN_WILL: Final = frozenset({"earmark", "pay"})
 #: What we say of an effect that was carried out, whatever came of it later.
 _DONE: Final = frozenset({"succeeded", "reversed"})
 
@@ -111,6 +113,10 @@ class Auditor:
             if row["phase"] in ("post", "posted"):
                 sums[row["debit"]]["d"] += row["amount_fen"]
                 sums[row["credit"]]["c"] += row["amount_fen"]
+        for row in self._t["alarms"]:
+            # Facts may overdraw an account; what the engine sets aside of its own will may not.
+            if row["kind"] == "account_overdrawn" and row["detail"]["kind"] in _OF_OUR_OWN_WILL:
+                self._find("1", row["subject"], f"overdrawn by {row['detail']['kind']}")
         for row in self._t["accounts"]:
             have = (
                 row["debits_posted"],

@@ -58,13 +58,15 @@ _LEASE: Final = timedelta(seconds=3)
 _BATCH: Final = 1000
 #: Something disturbs the worker or sets the clock so many times a run, but not more often than every so many sales.
 _DISTURBANCES_A_RUN: Final = 42
-_LEAST_BETWEEN: Final = 30
+_LEAST_BETWEEN: Final = 15
 _TICK_S: Final = 1.0
 _ROUND_S: Final = 15.0
 _LOOKS_AT_ALARMS_EVERY_S: Final = 1800.0
 _LOOKS_AT_ROUTING_EVERY_S: Final = 20.0
 _LONGEST: Final = timedelta(days=45)
 _STEPS_IN_A_ROW: Final = 200
+#: Far sides allow a question every hour; what nobody asks about for a day is forgotten.
+_LONGEST_BETWEEN_QUESTIONS: Final = timedelta(days=1)
 
 #: One outlet wants far more than it has paid in for.
 _DEPOSITS_FEN: Final = {"north": 10**12, "south": 10**12, "poor": 60_000}
@@ -134,6 +136,7 @@ class World:
         )
         self._entropy = self.chance.stream("entropy")
         self._disturb = self.chance.stream("disturbances")
+        self._kinds = self._disturb.sample(_DISTURBANCES, k=len(_DISTURBANCES))
         self._submitted = 0
         self._worker: Worker | None = None
         self._workers = 0
@@ -340,7 +343,7 @@ class World:
         every = max(_LEAST_BETWEEN, len(self.plans) // _DISTURBANCES_A_RUN)
         for index in range(first, last):
             if index % every == every - 1:
-                fault = _DISTURBANCES[(index // every) % len(_DISTURBANCES)]
+                fault = self._kinds[(index // every) % len(self._kinds)]
                 self.agenda.after(_TICK_S * (index - first) / 50, partial(self._disturb_soon, fault))
         self.agenda.after(_TICK_S, self._more_sales)
 
@@ -463,6 +466,8 @@ class World:
     async def _people_look(self) -> bool:
         """People find out what became of what nobody could say, and decide. Whether there was anything to decide."""
         self._looked_s = self.agenda.monotonic()
+        if await self.pool.fetchval(SQL.put_off, BOOK, self.agenda.wall() + _LONGEST_BETWEEN_QUESTIONS):
+            raise Stuck("an open effect is asked about in more than a day only")
         decided = await self._mend_payees()
         for row in await self.pool.fetch(SQL.unresolved, BOOK):
             ref = row["subject"]

@@ -55,3 +55,7 @@ SELECT payout_id, order_id FROM payout_orders WHERE book = $1 ORDER BY payout_id
 -- name: free_to_take
 -- Whether nobody was seen writing the book within $3.
 SELECT NOT EXISTS (SELECT FROM writers WHERE book = $1 AND seen_at >= $2::timestamptz - $3::interval)
+
+-- name: put_off
+-- Open effects that nobody asks about before $2.
+SELECT count(*) FROM open_effects WHERE book = $1 AND ask_at > $2
