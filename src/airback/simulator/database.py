@@ -39,7 +39,7 @@ class Database:
             await self._on_server(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
     async def _on_server(self, *statements: str) -> None:
-        conn = await connect_once(self.server_url)
+        conn = await connect_once(self.server_url, connect_timeout_s=60)
         try:
             for statement in statements:
                 await conn.execute(statement)

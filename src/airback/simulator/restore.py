@@ -43,7 +43,7 @@ class Recovery:
             await self._import_statements(book)
             self._doubted = await self._orders_in_doubt(book)
         waits = False
-        for row in await world.pool.fetch(SQL.standing, book, self._doubted):
+        for row in await world.connection.fetch(SQL.standing, book, self._doubted):
             if row["state"] in _OVER:
                 continue
             waits = True
@@ -52,7 +52,7 @@ class Recovery:
                 continue
             self._asked[row["id"]] = stands
             if row["state"] == "submitted":
-                await append_cancel(world.pool, book=book, order_id=row["id"], at=world.agenda.wall())
+                await append_cancel(world.connection, book=book, order_id=row["id"], at=world.agenda.wall())
                 continue
             await world.decide(
                 "operations:order:decide",
@@ -61,7 +61,7 @@ class Recovery:
             )
         if waits:
             return False
-        await world.pool.execute(SQL.switch_sending, book, True)
+        await world.connection.execute(SQL.switch_sending, book, True)
         return True
 
     async def _import_statements(self, book: int) -> None:
@@ -85,8 +85,8 @@ class Recovery:
     async def _orders_in_doubt(self, book: int) -> list[int]:
         """Orders of the book that a far side did something for which the book knows nothing of."""
         world = self._world
-        known = {row["ref"] for row in await world.pool.fetch(SQL.references, book)}
-        there = {row["id"] for row in await world.pool.fetch(SQL.order_ids, book)}
+        known = {row["ref"] for row in await world.connection.fetch(SQL.references, book)}
+        there = {row["id"] for row in await world.connection.fetch(SQL.order_ids, book)}
         doubted: set[int] = set()
         for side in world.far_sides.sides.values():
             for done in side.executions:

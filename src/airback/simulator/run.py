@@ -57,15 +57,15 @@ async def simulate(server_url: str, *, seed: int, orders: int, progress: Progres
 async def find_plant(server_url: str, *, name: str, seed: int, progress: Progress) -> dict[str, Any]:
     """Look for a planted bug among ever more sales: `{"plant", "caught", "seed", "orders", "story", "seconds"}`."""
     began = time.monotonic()
-    for seed, orders in enumerate(_SIZES, start=seed):
+    for found_by, orders in enumerate(_SIZES, start=seed):
         with PLANTS[name]():
-            run = await _run(server_url, seed=seed, orders=orders, progress=progress)
+            run = await _run(server_url, seed=found_by, orders=orders, progress=progress)
         if run.violations:
             break
     return {
         "plant": name,
         "caught": bool(run.violations),
-        "seed": seed,
+        "seed": found_by,
         "orders": orders,
         "story": run.story,
         "seconds": round(time.monotonic() - began, 1),
@@ -89,7 +89,7 @@ async def _run(server_url: str, *, seed: int, orders: int, progress: Progress) -
         ) as error:
             trouble = error
         seconds = time.monotonic() - began
-        conn = await connect_once(database.url)
+        conn = await connect_once(database.url, connect_timeout_s=60)
         try:
             auditor = Auditor(book=BOOK, far_sides=world.far_sides, plans=world.plans)
             violations = await auditor.audit(conn)

@@ -55,6 +55,7 @@ _ORDERS_A_SECOND: Final = 500
 _SELLING_S: Final = 24
 _ASKS_AT_ONCE: Final = 250
 _LEASE: Final = timedelta(seconds=3)
+_BEAT_S: Final = 1.5
 _BATCH: Final = 1000
 #: Something disturbs the worker or sets the clock so many times a run, but not more often than every so many sales.
 _DISTURBANCES_A_RUN: Final = 42
@@ -158,7 +159,7 @@ class World:
 
     @property
     def pool(self) -> asyncpg.Pool:
-        """Connections of everybody but the worker."""
+        """Connections of the API."""
         assert self._pool is not None
         return self._pool
 
@@ -191,7 +192,7 @@ class World:
 
     async def _open_doors(self) -> None:
         self._pool = await connect(self.url, min_size=1, max_size=2, application_name="airback simulation")
-        self._connection = await connect_once(self.url)
+        self._connection = await connect_once(self.url, connect_timeout_s=60)
 
     async def _shut_doors(self) -> None:
         if self._connection is not None:
@@ -212,10 +213,12 @@ class World:
 
     async def _open_book(self) -> None:
         now = self.agenda.wall()
-        await books.create(self.pool, book=BOOK, name="Simulation", now=now)
-        await books.publish_first(self.pool, book=BOOK, document=DEFAULT_CARD, now=START - timedelta(days=1))
+        await books.create(self.connection, book=BOOK, name="Simulation", now=now)
+        await books.publish_first(
+            self.connection, book=BOOK, document=DEFAULT_CARD, now=START - timedelta(days=1)
+        )
         for outlet, fen in _DEPOSITS_FEN.items():
-            await self.pool.execute(SQL.insert_outlet, BOOK, outlet, now)
+            await self.connection.execute(SQL.insert_outlet, BOOK, outlet, now)
             await self.decide("finance:deposit:credit", {"outlet": outlet, "amount_fen": fen})
         await self.decide("finance:float:credit", {"outlet": "float", "amount_fen": 10**11})
         await self._place_demands()
@@ -234,7 +237,7 @@ class World:
             "proposed_by": "lin",
             "decided_by": "wang",
         }
-        await append_decision(self.pool, book=BOOK, body=body, at=self.agenda.wall())
+        await append_decision(self.connection, book=BOOK, body=body, at=self.agenda.wall())
 
     async def _place_demands(self) -> None:
         """Enough for every sale, many of them small, so that balances are split."""
@@ -261,8 +264,10 @@ class World:
                 )
         numbers = ids.new_ids(now=now, entropy=self.entropy, count=len(rows))
         columns = [list(column) for column in zip(*rows, strict=True)]
-        await self.pool.execute(SQL.insert_demands, BOOK, now, now + timedelta(days=29), numbers, *columns)
-        await self.pool.execute(SQL.open_demands, BOOK)
+        await self.connection.execute(
+            SQL.insert_demands, BOOK, now, now + timedelta(days=29), numbers, *columns
+        )
+        await self.connection.execute(SQL.open_demands, BOOK)
 
     async def _until_quiet(self, progress: Progress) -> None:
         total = len(self.plans)
@@ -289,7 +294,7 @@ class World:
             return _TICK_S
         waits = [self.agenda.next_s()]
         question = self._worker.writer.next_question_at
-        due = await self.pool.fetchval(SQL.next_due, BOOK)
+        due = await self.connection.fetchval(SQL.next_due, BOOK)
         waits += [self.agenda.until_wall(when) for when in (question, due) if when is not None]
         ahead = [wait for wait in waits if wait is not None]
         if not ahead:
@@ -299,7 +304,7 @@ class World:
             if (
                 not question
                 and not self.agenda.next_s()
-                and not await self.pool.fetchval(SQL.under_way, BOOK)
+                and not await self.connection.fetchval(SQL.under_way, BOOK)
             ):
                 return None
         elif self.agenda.monotonic() - self._looked_s > _LOOKS_AT_ALARMS_EVERY_S:
@@ -320,7 +325,7 @@ class World:
         if self.agenda.monotonic() - self._routing_seen_s < _LOOKS_AT_ROUTING_EVERY_S:
             return
         self._routing_seen_s = self.agenda.monotonic()
-        if await self.pool.fetchval(SQL.paused, BOOK):
+        if await self.connection.fetchval(SQL.paused, BOOK):
             await self.decide("finance:deposit:credit", {"outlet": "poor", "amount_fen": 1_000_000})
             await self.decide("operations:book:resume", {"routing": True}, before={"routing": False})
 
@@ -409,13 +414,13 @@ class World:
         order_id = plan.order_id
         assert order_id is not None
         self._calls.append(
-            lambda: append_cancel(self.pool, book=BOOK, order_id=order_id, at=self.agenda.wall())
+            lambda: append_cancel(self.connection, book=BOOK, order_id=order_id, at=self.agenda.wall())
         )
 
     async def _mend_payees(self) -> bool:
         """Sellers who hear that their payee's name is wrong give the right one. Whether there was one."""
         found = False
-        for row in await self.pool.fetch(SQL.awaiting_seller, BOOK):
+        for row in await self.connection.fetch(SQL.awaiting_seller, BOOK):
             order_id = row["id"]
             if order_id in self._mended:
                 continue
@@ -423,7 +428,9 @@ class World:
             found = True
             plan = self.by_order[order_id]
             sealed = seal_payee(order_id=order_id, account=plan.payee_account, name="张三", keys=self.keys)
-            await append_payee(self.pool, book=BOOK, order_id=order_id, sealed=sealed, at=self.agenda.wall())
+            await append_payee(
+                self.connection, book=BOOK, order_id=order_id, sealed=sealed, at=self.agenda.wall()
+            )
         return found
 
     # -- far sides
@@ -449,7 +456,7 @@ class World:
         ref = effect.ref
         self._calls.append(
             lambda: append_callback(
-                self.pool, book=BOOK, ref=ref, body={"simulated": True}, at=self.agenda.wall()
+                self.connection, book=BOOK, ref=ref, body={"simulated": True}, at=self.agenda.wall()
             )
         )
 
@@ -466,10 +473,10 @@ class World:
     async def _people_look(self) -> bool:
         """People find out what became of what nobody could say, and decide. Whether there was anything to decide."""
         self._looked_s = self.agenda.monotonic()
-        if await self.pool.fetchval(SQL.put_off, BOOK, self.agenda.wall() + _LONGEST_BETWEEN_QUESTIONS):
+        if await self.connection.fetchval(SQL.put_off, BOOK, self.agenda.wall() + _LONGEST_BETWEEN_QUESTIONS):
             raise Stuck("an open effect is asked about in more than a day only")
         decided = await self._mend_payees()
-        for row in await self.pool.fetch(SQL.unresolved, BOOK):
+        for row in await self.connection.fetch(SQL.unresolved, BOOK):
             ref = row["subject"]
             if ref in self._resolved:
                 continue
@@ -518,13 +525,13 @@ class World:
             idle_in_transaction_timeout_s=0,
             application_name="airback simulated writer",
         )
-        real = await asyncpg.connect(self.url, timeout=10, server_settings=settings | PLANNER)
+        real = await asyncpg.connect(self.url, timeout=60, server_settings=settings | PLANNER)
         await prepare_connection(real)
         return FragileConnection(real)
 
     async def _hire(self) -> None:
         """A worker starts, and takes the book once nobody was seen in it for the time of a lease."""
-        if not await self.pool.fetchval(SQL.free_to_take, BOOK, self.agenda.wall(), _LEASE):
+        if not await self.connection.fetchval(SQL.free_to_take, BOOK, self.agenda.wall(), _LEASE):
             return
         self._workers += 1
         conn = await self._connect()
@@ -568,7 +575,7 @@ class World:
 
     async def _beats(self, worker: Worker) -> bool:
         began = self.agenda.monotonic()
-        if began - worker.seen_s < 0.5:
+        if began - worker.seen_s < _BEAT_S:
             return True
         if await books.seen(worker.conn.real, book=BOOK, worker=worker.name, now=self.agenda.wall()):
             worker.seen_s = began
@@ -615,7 +622,7 @@ class World:
     async def _restore(self) -> None:
         """The server is gone with everything since the backup. Far sides and sellers remember all of it."""
         paid_by: dict[str, list[int]] = {}
-        for row in await self.pool.fetch(SQL.paid_by, BOOK):
+        for row in await self.connection.fetch(SQL.paid_by, BOOK):
             paid_by.setdefault(ids.public("pay", row["payout_id"]), []).append(row["order_id"])
         for worker in (self._worker, self._stale):
             if worker is not None:
@@ -626,7 +633,7 @@ class World:
         await self._shut_doors()
         await self._database.restore()
         await self._open_doors()
-        await self.pool.execute(SQL.switch_sending, BOOK, False)
+        await self.connection.execute(SQL.switch_sending, BOOK, False)
         self.faults[Fault.RESTORED] += 1
         self.crashes += 1
         # What people had seen to since the backup is to be seen to again.
