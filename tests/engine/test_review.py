@@ -166,3 +166,70 @@ async def test_a_card_that_no_request_reached_can_be_ended(street: Street) -> No
         await street.pool.fetchval("SELECT sum(open_fen) FROM open_demands WHERE carrier='cmcc'") == 360_000
     )
     await assert_clean(street)
+
+
+async def stop(street: Street, order: int, *, state: str) -> None:
+    """Two people take an order that is under way out of it."""
+    public = ids.public("ord", order)
+    await approve(
+        street,
+        "operations:order:decide",
+        before={"order": public, "state": state, "code": None},
+        after={"order": public, "course": "review"},
+    )
+    await folded(street)
+    assert (await street.order(order))["state"] == "in_review"
+
+
+async def stands(street: Street, order: int, state: str) -> None:
+    async def there() -> bool:
+        return bool((await street.order(order))["state"] == state)
+
+    await street.run(there)
+
+
+async def test_an_order_stopped_on_its_way_stays_with_people_when_its_hold_succeeds(
+    street: Street, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    carrier, said = street.carriers["cmcc"], [Outcome(Result.PROCESSING)]
+    carrier.plan[Kind.HOLD].append(said[0])
+    monkeypatch.setattr(carrier, "asked", lambda ref: said[0])
+    (order,) = await street.sell(street.ask_balance(street.line("13800000001"), 10_000))
+    await stands(street, order, "verified")
+    await stop(street, order, state="verified")
+    said[0] = Outcome(Result.SUCCEEDED, far_ref="h1", amount_fen=10_000)
+
+    async def held() -> bool:
+        return bool((await street.order(order))["held_fen"] == 10_000)
+
+    await street.run(held)
+    assert (await street.order(order))["state"] == "in_review"
+    assert carrier.calls["transfer"] == 0
+    await decide(street, order, "resume", code=None)
+    await folded(street)
+    assert await street.settle() == Counter({"closed": 1})
+
+
+async def test_an_order_stopped_on_its_way_is_not_paid_anew_when_its_payment_fails(
+    street: Street, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rail, said = street.rails["alipay"], [Outcome(Result.PROCESSING)]
+    rail.plan[Kind.PAY].append(said[0])
+    monkeypatch.setattr(rail, "asked", lambda ref: said[0])
+    (order,) = await street.sell(street.ask_card(street.card("cmcc", 10_000)))
+    await stands(street, order, "credited")
+    await stop(street, order, state="credited")
+    said[0] = Outcome(Result.FAILED, code="float_insufficient")
+
+    async def answered() -> bool:
+        return not await street.pool.fetchval(
+            "SELECT count(*) FROM open_effects o JOIN effects e ON e.book = o.book AND e.id = o.effect_id WHERE e.kind = 'pay'"
+        )
+
+    await street.run(answered)
+    assert (await street.order(order))["state"] == "in_review"
+    assert sum(rail.purposes.values()) == 0
+    await decide(street, order, "pay", code=None)
+    await folded(street)
+    assert await street.settle() == Counter({"closed": 1})
+    assert sum(rail.purposes.values()) == 1

@@ -171,7 +171,10 @@ def course_target(order: Order, course: str) -> State | None:
     """Where a decision takes an order that is in review; None where the table or its money does not allow it.
 
     An order that has delivered anything is paid; only one of which nothing was taken, or all can be given back, ends.
+    `review` stops one that is under way, such as one that a far side carried out before a restore forgot it.
     """
+    if course == "review":
+        return State.IN_REVIEW if State.IN_REVIEW in TRANSITIONS[order.state] else None
     if order.state is not State.IN_REVIEW:
         return None
     came_from = State(order.resume or State.IN_REVIEW)

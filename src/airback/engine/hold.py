@@ -78,6 +78,10 @@ def hold_answered(batch: Batch, order: Order, effect: OpenEffect, outcome: Outco
             return
         _post(batch, order, effect, Phase.POST, held)
         order.hold_ref, order.hold_far_ref, order.held_fen = effect.ref, outcome.far_ref, held
+        if order.state is State.IN_REVIEW:
+            order.resume = str(State.HELD)  # people stopped it: it goes on from here when they say so
+            order.changed = True
+            return
         batch.move(order, State.HELD, amount_fen=held, hold=str(order.hold_kind))
         if order.cancel == "asked" or held != order.face_fen:
             end, code = (

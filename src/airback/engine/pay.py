@@ -89,6 +89,8 @@ def paid_answered(batch: Batch, payout: Payout, effect: OpenEffect, outcome: Out
         if outcome.code == "float_insufficient":
             batch.alarm("payout_delayed", f"rail:{payout.rail}", code=outcome.code)
         for order in orders:
+            if order.state is State.IN_REVIEW:
+                continue  # people stopped it: whether it is paid anew is theirs to say
             if outcome.code in PAY_LATER:
                 _pay_later(batch, order, outcome.code or "")
             elif outcome.code in PAYEE_REFUSED:

@@ -41,5 +41,9 @@ SELECT kind, subject, detail FROM alarms WHERE book = $1 AND closed_at IS NULL
 -- name: inbox
 SELECT count(*) FROM inbox WHERE book = $1
 
--- name: claims
-SELECT order_id, count(*) AS n FROM claims WHERE book = $1 AND kind = 'card' GROUP BY order_id
+
+-- name: corrections
+SELECT order_id, effect_id, kind, amount_fen FROM corrections WHERE book = $1
+
+-- name: breaks
+SELECT reference, explanation, state FROM breaks WHERE book = $1

@@ -99,7 +99,7 @@ class Card:
 
 @dataclass(slots=True)
 class FarSide:
-    """One carrier, or the rail."""
+    """One carrier, or the rail. `lied`: references that it refused although it had done what was asked."""
 
     name: str
     executions: list[Execution] = field(default_factory=list)
@@ -108,6 +108,7 @@ class FarSide:
     busy_until: dict[str, float] = field(default_factory=dict)
     holds: dict[str, int] = field(default_factory=dict)
     arrived: dict[str, Any] = field(default_factory=dict)
+    lied: set[str] = field(default_factory=set)
     repeated: int = 0
 
     def answer_of(self, ref: str, *, at_s: float) -> Outcome:

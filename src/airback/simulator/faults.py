@@ -24,6 +24,7 @@ class Fault(StrEnum):
     SHORT = "wrong_amount"
     REVERSED_EARLY = "reversed_before_final"
     REVERSED_LATE = "reversed_after_final"
+    RETURNED = "payment_returned"  # the payee's bank sends it back, minutes or an hour after the rail said it was done
     REPEAT_TRAP = (
         "repeat_makes_a_second_order"  # unknown at a far side where asking to do it again does it again
     )
@@ -64,6 +65,6 @@ BEFALLS: Final[dict[Kind, tuple[Fault, ...]]] = {
     ),
     Kind.REDEEM: (*_ANY, Fault.NEVER, Fault.REFUSED_YET_DONE, Fault.REVERSED_EARLY, Fault.REVERSED_LATE),
     Kind.RELEASE: _ANY,
-    Kind.PAY: (*_ANY, Fault.NEVER, Fault.REFUSED_YET_DONE),
+    Kind.PAY: (*_ANY, Fault.NEVER, Fault.REFUSED_YET_DONE, Fault.RETURNED),
     Kind.NOTIFY: (Fault.LOST,),
 }

@@ -1,8 +1,7 @@
 """Runs: one seed to its end and its audit; a plant to its discovery; the shortest story of what went wrong."""
 
-import contextlib
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -10,6 +9,7 @@ import asyncpg
 
 from airback.domain import ids
 from airback.simulator.auditor import Auditor, Violation
+from airback.simulator.database import database_for
 from airback.simulator.faults import Fault
 from airback.simulator.plants import PLANTS
 from airback.simulator.world import BOOK, Progress, Stuck, World
@@ -18,8 +18,8 @@ from airback.store.pool import connect_once
 
 SQL: Final = load("story.sql", package="airback.simulator")
 
-#: Sales a plant is looked for among, fewest first, so that the first find is a short story.
-_SIZES: Final = (60, 250, 1000, 3000)
+#: Sales a plant is looked for among, a seed each, fewest first, so that the first find is a short story.
+_SIZES: Final = (60, 60, 120, 250, 1000, 3000)
 _MOST_LINES: Final = 60
 
 
@@ -57,15 +57,15 @@ async def simulate(server_url: str, *, seed: int, orders: int, progress: Progres
 async def find_plant(server_url: str, *, name: str, seed: int, progress: Progress) -> dict[str, Any]:
     """Look for a planted bug among ever more sales: `{"plant", "caught", "seed", "orders", "story", "seconds"}`."""
     began = time.monotonic()
-    for orders in _SIZES:
+    for found_by, orders in enumerate(_SIZES, start=seed):
         with PLANTS[name]():
-            run = await _run(server_url, seed=seed, orders=orders, progress=progress)
+            run = await _run(server_url, seed=found_by, orders=orders, progress=progress)
         if run.violations:
             break
     return {
         "plant": name,
         "caught": bool(run.violations),
-        "seed": seed,
+        "seed": found_by,
         "orders": orders,
         "story": run.story,
         "seconds": round(time.monotonic() - began, 1),
@@ -73,8 +73,8 @@ async def find_plant(server_url: str, *, name: str, seed: int, progress: Progres
 
 
 async def _run(server_url: str, *, seed: int, orders: int, progress: Progress) -> Run:
-    async with _database(server_url, seed=seed) as url:
-        world = World(url, seed=seed, orders=orders)
+    async with database_for(server_url, seed=seed) as database:
+        world = World(database, seed=seed, orders=orders)
         began = time.monotonic()
         trouble: Exception | None = None
         try:
@@ -89,7 +89,7 @@ async def _run(server_url: str, *, seed: int, orders: int, progress: Progress) -
         ) as error:
             trouble = error
         seconds = time.monotonic() - began
-        conn = await connect_once(url)
+        conn = await connect_once(database.url, connect_timeout_s=60)
         try:
             auditor = Auditor(book=BOOK, far_sides=world.far_sides, plans=world.plans)
             violations = await auditor.audit(conn)
@@ -118,20 +118,3 @@ async def _story(conn: Any, world: World, violations: Sequence[Violation]) -> li
     for row in await conn.fetch(SQL.happened, BOOK, concerned):
         lines.append(f"{row['at']:%H:%M:%S} {row['what']}")
     return lines[:_MOST_LINES]
-
-
-@contextlib.asynccontextmanager
-async def _database(server_url: str, *, seed: int) -> AsyncIterator[str]:
-    """A database of its own on the server, gone afterwards."""
-    name = f"airback_simulation_{seed}_{time.monotonic_ns()}"
-    admin = await connect_once(server_url)
-    try:
-        await admin.execute(f"CREATE DATABASE \"{name}\" TEMPLATE template0 ENCODING 'UTF8'")
-        base, _, query = server_url.partition("?")
-        url = f"{base.rpartition('/')[0]}/{name}" + (f"?{query}" if query else "")
-        try:
-            yield url
-        finally:
-            await admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
-    finally:
-        await admin.close()

@@ -116,12 +116,16 @@ class SimulatedSenders:
                 world.calls_back(effect)
                 self._answer(effect, outcome, after=3.0)
             case Fault.REFUSED_YET_DONE if outcome.result is Result.SUCCEEDED:
+                side.lied.add(effect.ref)
                 code = "rail_refused" if effect.kind is Kind.PAY else "delivery_failed"
                 self._answer(effect, Outcome(Result.FAILED, code=code))
                 world.agenda.after(60.0, lambda: world.calls_back(effect))
             case Fault.REVERSED_EARLY | Fault.REVERSED_LATE if outcome.result is Result.SUCCEEDED:
                 self._answer(effect, outcome)
-                world.reverses(effect, late=fault is Fault.REVERSED_LATE)
+                world.reverses(effect, after_s=3_600.0 if fault is Fault.REVERSED_LATE else 120.0)
+            case Fault.RETURNED if outcome.result is Result.SUCCEEDED:
+                self._answer(effect, outcome)
+                world.reverses(effect, after_s=120.0 if effect.amount_fen % 2 else 3_600.0)
             case _:
                 self._answer(effect, outcome)
 

@@ -23,8 +23,18 @@ _BAD_PPT: Final = {
 }
 _WRONG_PAYEE_PPT: Final = 15
 _OTHER_FACE_PPT: Final = 15
-_CANCELS_PPT: Final = 30
+#: Of cancellations and, for each kind of effect, of faults there are so many in a large simulation; in a smaller one
+#: so many more that each kind of fault still befalls somebody.
+_CANCELS_PPT: Final = 40
 _FAULT_PPT: Final = 25
+_MORE_FOR_FEW: Final = 60_000
+_MOST_PPT: Final = 300
+#: When a seller thinks better of it, in seconds: while it is looked at, while the hold is on its way, and too late.
+_CANCELS_AFTER_S: Final = (0.0, 1.0, 2.0, 3.0, 3.0, 3.0, 4.0, 30.0)
+#: A seller whose hold gets no answer often gives up waiting.
+_GIVES_UP_PPT: Final = 400
+_GIVES_UP_AFTER_S: Final = 15.0
+_NO_ANSWER: Final = frozenset({Fault.VANISHED, Fault.LOST, Fault.LATE, Fault.HOURS, Fault.REORDERED})
 _FACES_FEN: Final = (1_000, 2_000, 3_000, 5_000, 10_000, 20_000, 30_000)
 _FILES: Final = 8
 _PREFIX: Final = {"cmcc": "138", "ctcc": "133", "cucc": "130", "cbn": "192"}
@@ -57,10 +67,13 @@ class Plan:
 def draw(chance: Chance, far_sides: FarSides, *, orders: int) -> list[Plan]:
     """The plans of a simulation, with the lines and cards they need at the far sides."""
     random = chance.stream("traffic")
-    return [_draw_one(random, far_sides, index) for index in range(orders)]
+    more = _MORE_FOR_FEW // max(orders, 1)
+    fault_ppt = min(_MOST_PPT, max(_FAULT_PPT, more))
+    cancel_ppt = min(_MOST_PPT, max(_CANCELS_PPT, more))
+    return [_draw_one(random, far_sides, index, fault_ppt, cancel_ppt) for index in range(orders)]
 
 
-def _draw_one(random: Random, far_sides: FarSides, index: int) -> Plan:
+def _draw_one(random: Random, far_sides: FarSides, index: int, fault_ppt: int, cancel_ppt: int) -> Plan:
     product = random.choice((BALANCE, CARD))
     carrier = random.choice(tuple(CARRIERS) if product == BALANCE else _WITH_CARDS)
     face = random.choice(_FACES_FEN)
@@ -79,9 +92,7 @@ def _draw_one(random: Random, far_sides: FarSides, index: int) -> Plan:
         payee_account=f"file-{index % _FILES}@example.com" if in_file else f"p{index}@example.com",
         payee_name=WRONG_NAME if not in_file and random.randrange(1000) < _WRONG_PAYEE_PPT else "张三",
         bad=None,
-        cancel_after_s=random.choice((0.0, 1.0, 2.0, 4.0, 30.0))
-        if random.randrange(1000) < _CANCELS_PPT
-        else None,
+        cancel_after_s=random.choice(_CANCELS_AFTER_S) if random.randrange(1000) < cancel_ppt else None,
     )
     draws = random.randrange(1000)
     for code, share in _BAD_PPT.items():
@@ -95,8 +106,10 @@ def _draw_one(random: Random, far_sides: FarSides, index: int) -> Plan:
         _with_card(random, far_sides, plan)
     for kind, faults in BEFALLS.items():
         fault = random.choice(faults)
-        if random.randrange(1000) < _FAULT_PPT:
+        if random.randrange(1000) < fault_ppt:
             plan.script[kind] = fault
+    if plan.script.get(Kind.HOLD) in _NO_ANSWER and random.randrange(1000) < _GIVES_UP_PPT:
+        plan.cancel_after_s = _GIVES_UP_AFTER_S
     return plan
 
 

@@ -28,6 +28,7 @@ from airback.pricing.quotes import QuoteAsk, make_quote, sign_quote
 from airback.simulator.agenda import START, Agenda
 from airback.simulator.chance import Chance
 from airback.simulator.connection import Commit, FragileConnection, WorkerDied
+from airback.simulator.database import Database
 from airback.simulator.far_sides import (
     HOLDS,
     HOUSE_NUMBERS,
@@ -37,30 +38,36 @@ from airback.simulator.far_sides import (
 )
 from airback.simulator.faults import Fault
 from airback.simulator.keys import SimulatedKeys
+from airback.simulator.restore import Recovery
 from airback.simulator.senders import SimulatedSenders
 from airback.simulator.traffic import Plan, draw
 from airback.store import books
 from airback.store.migrate import migrate
 from airback.store.named_sql import load
-from airback.store.pool import connect, prepare_connection, session_settings
+from airback.store.pool import connect, connect_once, prepare_connection, session_settings
 
 SQL: Final = load("world.sql", package="airback.simulator")
 
 BOOK: Final = 1
 CLIENT: Final = "simulation"
-#: Sales that come in one second, and how many share a request.
+#: Sales that come in one second at most, for how long they come at least, and how many share a request.
 _ORDERS_A_SECOND: Final = 500
+_SELLING_S: Final = 24
 _ASKS_AT_ONCE: Final = 250
 _LEASE: Final = timedelta(seconds=3)
+_BEAT_S: Final = 1.5
 _BATCH: Final = 1000
 #: Something disturbs the worker or sets the clock so many times a run, but not more often than every so many sales.
 _DISTURBANCES_A_RUN: Final = 42
-_LEAST_BETWEEN: Final = 30
+_LEAST_BETWEEN: Final = 15
 _TICK_S: Final = 1.0
+_ROUND_S: Final = 15.0
 _LOOKS_AT_ALARMS_EVERY_S: Final = 1800.0
 _LOOKS_AT_ROUTING_EVERY_S: Final = 20.0
 _LONGEST: Final = timedelta(days=45)
 _STEPS_IN_A_ROW: Final = 200
+#: Far sides allow a question every hour; what nobody asks about for a day is forgotten.
+_LONGEST_BETWEEN_QUESTIONS: Final = timedelta(days=1)
 
 #: One outlet wants far more than it has paid in for.
 _DEPOSITS_FEN: Final = {"north": 10**12, "south": 10**12, "poor": 60_000}
@@ -105,8 +112,9 @@ class Worker:
 class World:
     """The operator's whole surroundings, in one thread."""
 
-    def __init__(self, url: str, *, seed: int, orders: int) -> None:
-        self.url = url
+    def __init__(self, database: Database, *, seed: int, orders: int) -> None:
+        self._database = database
+        self.url = database.url
         self.seed = seed
         self.chance = Chance(seed)
         self.agenda = Agenda()
@@ -114,6 +122,7 @@ class World:
         self.keys = SimulatedKeys(seed)
         self.plans = draw(self.chance, self.far_sides, orders=orders)
         self.by_order: dict[int, Plan] = {}
+        self.sale_of: dict[str, int] = {}
         self.faults: Counter[Fault] = Counter()
         self.crashes = 0
         self.policy = Policy(
@@ -128,6 +137,7 @@ class World:
         )
         self._entropy = self.chance.stream("entropy")
         self._disturb = self.chance.stream("disturbances")
+        self._kinds = self._disturb.sample(_DISTURBANCES, k=len(_DISTURBANCES))
         self._submitted = 0
         self._worker: Worker | None = None
         self._workers = 0
@@ -138,6 +148,9 @@ class World:
         self._routing_seen_s = 0.0
         self._resolved: set[str] = set()
         self._mended: set[int] = set()
+        self._orders_a_second = min(_ORDERS_A_SECOND, -(-orders // _SELLING_S))
+        self._connection: asyncpg.Connection | None = None
+        self._recovery: Recovery | None = None
 
     @property
     def rails(self) -> dict[str, RailCapabilities]:
@@ -146,9 +159,15 @@ class World:
 
     @property
     def pool(self) -> asyncpg.Pool:
-        """Connections of everybody but the worker."""
+        """Connections of the API."""
         assert self._pool is not None
         return self._pool
+
+    @property
+    def connection(self) -> asyncpg.Connection:
+        """One connection of the operator's people."""
+        assert self._connection is not None
+        return self._connection
 
     def entropy(self, count: int) -> bytes:
         """Random bytes of the seed."""
@@ -159,16 +178,27 @@ class World:
     async def run(self, progress: Progress) -> None:
         """From an empty database to the end of every sale. Raises Stuck."""
         await migrate(self.url)
-        self._pool = await connect(self.url, min_size=1, max_size=2, application_name="airback simulation")
+        await self._open_doors()
         try:
             await self._open_book()
             self.agenda.after(0.0, self._more_sales)
+            self._plan_restore()
             await self._until_quiet(progress)
         finally:
             for worker in (self._worker, self._stale):
                 if worker is not None:
                     await worker.conn.close()
-            await self._pool.close()
+            await self._shut_doors()
+
+    async def _open_doors(self) -> None:
+        self._pool = await connect(self.url, min_size=1, max_size=2, application_name="airback simulation")
+        self._connection = await connect_once(self.url, connect_timeout_s=60)
+
+    async def _shut_doors(self) -> None:
+        if self._connection is not None:
+            self._connection.terminate()
+        if self._pool is not None:
+            self._pool.terminate()
 
     async def events_hash(self) -> str:
         """One hash over every event's sequence and leaf."""
@@ -183,17 +213,20 @@ class World:
 
     async def _open_book(self) -> None:
         now = self.agenda.wall()
-        await books.create(self.pool, book=BOOK, name="Simulation", now=now)
-        await books.publish_first(self.pool, book=BOOK, document=DEFAULT_CARD, now=START - timedelta(days=1))
+        await books.create(self.connection, book=BOOK, name="Simulation", now=now)
+        await books.publish_first(
+            self.connection, book=BOOK, document=DEFAULT_CARD, now=START - timedelta(days=1)
+        )
         for outlet, fen in _DEPOSITS_FEN.items():
-            await self.pool.execute(SQL.insert_outlet, BOOK, outlet, now)
-            await self._decide("finance:deposit:credit", {"outlet": outlet, "amount_fen": fen})
-        await self._decide("finance:float:credit", {"outlet": "float", "amount_fen": 10**11})
+            await self.connection.execute(SQL.insert_outlet, BOOK, outlet, now)
+            await self.decide("finance:deposit:credit", {"outlet": outlet, "amount_fen": fen})
+        await self.decide("finance:float:credit", {"outlet": "float", "amount_fen": 10**11})
         await self._place_demands()
 
-    async def _decide(
+    async def decide(
         self, action: str, after: dict[str, Any], *, before: dict[str, Any] | None = None
     ) -> None:
+        """Two people have decided something; the book's writer reads it next."""
         body = {
             "proposal": ids.new_reference(entropy=self.entropy),
             "action": action,
@@ -204,7 +237,7 @@ class World:
             "proposed_by": "lin",
             "decided_by": "wang",
         }
-        await append_decision(self.pool, book=BOOK, body=body, at=self.agenda.wall())
+        await append_decision(self.connection, book=BOOK, body=body, at=self.agenda.wall())
 
     async def _place_demands(self) -> None:
         """Enough for every sale, many of them small, so that balances are split."""
@@ -231,8 +264,10 @@ class World:
                 )
         numbers = ids.new_ids(now=now, entropy=self.entropy, count=len(rows))
         columns = [list(column) for column in zip(*rows, strict=True)]
-        await self.pool.execute(SQL.insert_demands, BOOK, now, now + timedelta(days=29), numbers, *columns)
-        await self.pool.execute(SQL.open_demands, BOOK)
+        await self.connection.execute(
+            SQL.insert_demands, BOOK, now, now + timedelta(days=29), numbers, *columns
+        )
+        await self.connection.execute(SQL.open_demands, BOOK)
 
     async def _until_quiet(self, progress: Progress) -> None:
         total = len(self.plans)
@@ -240,6 +275,8 @@ class World:
             self.agenda.run_due()
             await self._run_calls()
             await self._resume_routing()
+            if self._recovery is not None and await self._recovery.go_on(book=BOOK):
+                self._recovery = None
             await self._work()
             progress("orders", self._submitted, total)
             span = await self._next_span()
@@ -251,11 +288,13 @@ class World:
 
     async def _next_span(self) -> float | None:
         """How long nothing happens; None when nothing ever will."""
-        if self._worker is None or self._submitted < len(self.plans) or self._calls:
+        if self._submitted < len(self.plans) or self._calls:
+            return _TICK_S
+        if self._worker is None or self._stale is not None or self._recovery is not None:
             return _TICK_S
         waits = [self.agenda.next_s()]
         question = self._worker.writer.next_question_at
-        due = await self.pool.fetchval(SQL.next_due, BOOK)
+        due = await self.connection.fetchval(SQL.next_due, BOOK)
         waits += [self.agenda.until_wall(when) for when in (question, due) if when is not None]
         ahead = [wait for wait in waits if wait is not None]
         if not ahead:
@@ -265,24 +304,30 @@ class World:
             if (
                 not question
                 and not self.agenda.next_s()
-                and not await self.pool.fetchval(SQL.under_way, BOOK)
+                and not await self.connection.fetchval(SQL.under_way, BOOK)
             ):
                 return None
         elif self.agenda.monotonic() - self._looked_s > _LOOKS_AT_ALARMS_EVERY_S:
             await self._people_look()
         if self._calls:
             return _TICK_S
-        # Whole ticks, so that what comes at nearly the same time shares a batch.
-        return max(_TICK_S, float(int(min(*ahead, _LOOKS_AT_ALARMS_EVERY_S * 2) / _TICK_S) + 1))
+        return self._rounded(min(*ahead, _LOOKS_AT_ALARMS_EVERY_S * 2))
+
+    def _rounded(self, wait_s: float) -> float:
+        """Whole ticks; what is not on its way right now is looked at at round moments, so that it shares a batch."""
+        if wait_s <= _TICK_S:
+            return _TICK_S
+        now = self.agenda.monotonic()
+        return (int((now + wait_s) / _ROUND_S) + 1) * _ROUND_S - now
 
     async def _resume_routing(self) -> None:
         """Somebody pays in what is missing and lets orders go on."""
         if self.agenda.monotonic() - self._routing_seen_s < _LOOKS_AT_ROUTING_EVERY_S:
             return
         self._routing_seen_s = self.agenda.monotonic()
-        if await self.pool.fetchval(SQL.paused, BOOK):
-            await self._decide("finance:deposit:credit", {"outlet": "poor", "amount_fen": 1_000_000})
-            await self._decide("operations:book:resume", {"routing": True}, before={"routing": False})
+        if await self.connection.fetchval(SQL.paused, BOOK):
+            await self.decide("finance:deposit:credit", {"outlet": "poor", "amount_fen": 1_000_000})
+            await self.decide("operations:book:resume", {"routing": True}, before={"routing": False})
 
     async def _run_calls(self) -> None:
         calls, self._calls = self._calls, []
@@ -295,7 +340,7 @@ class World:
         first = self._submitted
         if first >= len(self.plans):
             return
-        last = min(first + _ORDERS_A_SECOND, len(self.plans))
+        last = min(first + self._orders_a_second, len(self.plans))
         self._submitted = last
         for start in range(first, last, _ASKS_AT_ONCE):
             part = self.plans[start : min(start + _ASKS_AT_ONCE, last)]
@@ -303,7 +348,7 @@ class World:
         every = max(_LEAST_BETWEEN, len(self.plans) // _DISTURBANCES_A_RUN)
         for index in range(first, last):
             if index % every == every - 1:
-                fault = _DISTURBANCES[(index // every) % len(_DISTURBANCES)]
+                fault = self._kinds[(index // every) % len(self._kinds)]
                 self.agenda.after(_TICK_S * (index - first) / 50, partial(self._disturb_soon, fault))
         self.agenda.after(_TICK_S, self._more_sales)
 
@@ -369,13 +414,13 @@ class World:
         order_id = plan.order_id
         assert order_id is not None
         self._calls.append(
-            lambda: append_cancel(self.pool, book=BOOK, order_id=order_id, at=self.agenda.wall())
+            lambda: append_cancel(self.connection, book=BOOK, order_id=order_id, at=self.agenda.wall())
         )
 
     async def _mend_payees(self) -> bool:
         """Sellers who hear that their payee's name is wrong give the right one. Whether there was one."""
         found = False
-        for row in await self.pool.fetch(SQL.awaiting_seller, BOOK):
+        for row in await self.connection.fetch(SQL.awaiting_seller, BOOK):
             order_id = row["id"]
             if order_id in self._mended:
                 continue
@@ -383,13 +428,17 @@ class World:
             found = True
             plan = self.by_order[order_id]
             sealed = seal_payee(order_id=order_id, account=plan.payee_account, name="张三", keys=self.keys)
-            await append_payee(self.pool, book=BOOK, order_id=order_id, sealed=sealed, at=self.agenda.wall())
+            await append_payee(
+                self.connection, book=BOOK, order_id=order_id, sealed=sealed, at=self.agenda.wall()
+            )
         return found
 
     # -- far sides
 
     def befalls(self, effect: OpenEffect) -> Fault | None:
         """What befalls this effect: the plan's fault for the first of its kind, nothing afterwards."""
+        if effect.order_id is not None:
+            self.sale_of[effect.ref] = effect.order_id
         plan = self.by_order.get(effect.order_id or 0)
         fault = plan.script.pop(effect.kind, None) if plan is not None else None
         if fault is None or plan is None:
@@ -407,25 +456,27 @@ class World:
         ref = effect.ref
         self._calls.append(
             lambda: append_callback(
-                self.pool, book=BOOK, ref=ref, body={"simulated": True}, at=self.agenda.wall()
+                self.connection, book=BOOK, ref=ref, body={"simulated": True}, at=self.agenda.wall()
             )
         )
 
-    def reverses(self, effect: OpenEffect, *, late: bool) -> None:
-        """What was done is undone: before it was final, or after."""
+    def reverses(self, effect: OpenEffect, *, after_s: float) -> None:
+        """What was done is undone: before its order is final, or after."""
         side, ref = effect.far_side, effect.ref
 
         def act() -> None:
             if self.far_sides.reverse(side, ref):
                 self.calls_back(effect)
 
-        self.agenda.after(3_600.0 if late else 120.0, act)
+        self.agenda.after(after_s, act)
 
     async def _people_look(self) -> bool:
         """People find out what became of what nobody could say, and decide. Whether there was anything to decide."""
         self._looked_s = self.agenda.monotonic()
+        if await self.connection.fetchval(SQL.put_off, BOOK, self.agenda.wall() + _LONGEST_BETWEEN_QUESTIONS):
+            raise Stuck("an open effect is asked about in more than a day only")
         decided = await self._mend_payees()
-        for row in await self.pool.fetch(SQL.unresolved, BOOK):
+        for row in await self.connection.fetch(SQL.unresolved, BOOK):
             ref = row["subject"]
             if ref in self._resolved:
                 continue
@@ -438,7 +489,7 @@ class World:
             if done and truth is not None:
                 after["amount_fen"] = truth.amount_fen
             before = {"result": row["result"]}
-            await self._decide("operations:effect:resolve", after, before=before)
+            await self.decide("operations:effect:resolve", after, before=before)
         return decided
 
     # -- the worker
@@ -474,12 +525,14 @@ class World:
             idle_in_transaction_timeout_s=0,
             application_name="airback simulated writer",
         )
-        real = await asyncpg.connect(self.url, timeout=10, server_settings=settings | PLANNER)
+        real = await asyncpg.connect(self.url, timeout=60, server_settings=settings | PLANNER)
         await prepare_connection(real)
         return FragileConnection(real)
 
     async def _hire(self) -> None:
         """A worker starts, and takes the book once nobody was seen in it for the time of a lease."""
+        if not await self.connection.fetchval(SQL.free_to_take, BOOK, self.agenda.wall(), _LEASE):
+            return
         self._workers += 1
         conn = await self._connect()
         name = f"worker-{self._workers}"
@@ -522,7 +575,7 @@ class World:
 
     async def _beats(self, worker: Worker) -> bool:
         began = self.agenda.monotonic()
-        if began - worker.seen_s < 0.5:
+        if began - worker.seen_s < _BEAT_S:
             return True
         if await books.seen(worker.conn.real, book=BOOK, worker=worker.name, now=self.agenda.wall()):
             worker.seen_s = began
@@ -544,6 +597,49 @@ class World:
         if epoch is None:
             raise Stuck("a book without a rival was lost")
         await worker.writer.begin(worker.conn, epoch)
+
+    # -- a backup, and the day it is needed
+
+    def _plan_restore(self) -> None:
+        """Somewhere in the second half of the sales a backup is made; a little later all there is is that backup."""
+        selling_s = len(self.plans) / self._orders_a_second
+        made_s = selling_s * self._disturb.uniform(0.5, 1.0) + self._disturb.randrange(1, 8)
+        lost_s = self._disturb.choice((2.0, 4.0, 8.0, 200.0))
+        self.agenda.after(made_s, lambda: self._calls.append(self._back_up))
+        self.agenda.after(made_s + lost_s, lambda: self._calls.append(self._restore))
+
+    async def _back_up(self) -> None:
+        await self._shut_doors()
+        for worker in (self._worker, self._stale):
+            if worker is not None:
+                await worker.conn.close()
+        await self._database.back_up()
+        for worker in (self._worker, self._stale):
+            if worker is not None:
+                worker.conn.real = (await self._connect()).real
+        await self._open_doors()
+
+    async def _restore(self) -> None:
+        """The server is gone with everything since the backup. Far sides and sellers remember all of it."""
+        paid_by: dict[str, list[int]] = {}
+        for row in await self.connection.fetch(SQL.paid_by, BOOK):
+            paid_by.setdefault(ids.public("pay", row["payout_id"]), []).append(row["order_id"])
+        for worker in (self._worker, self._stale):
+            if worker is not None:
+                for senders in worker.senders:
+                    senders.dead = True
+                await worker.conn.close()
+        self._worker = self._stale = None
+        await self._shut_doors()
+        await self._database.restore()
+        await self._open_doors()
+        await self.connection.execute(SQL.switch_sending, BOOK, False)
+        self.faults[Fault.RESTORED] += 1
+        self.crashes += 1
+        # What people had seen to since the backup is to be seen to again.
+        self._resolved.clear()
+        self._mended.clear()
+        self._recovery = Recovery(self, paid_by=paid_by)
 
     # -- disturbances
 

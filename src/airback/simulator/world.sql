@@ -35,3 +35,27 @@ WHERE a.book = $1 AND a.kind = 'effect_unresolved' AND a.closed_at IS NULL ORDER
 
 -- name: paused
 SELECT NOT routing FROM books WHERE book = $1
+
+-- name: switch_sending
+-- Whether effects may go out: off after a restore, until the far sides' statements are in.
+UPDATE books SET sending = $2 WHERE book = $1
+
+-- name: standing
+SELECT id, state, code FROM orders WHERE book = $1 AND id = ANY($2::bigint[]) ORDER BY id
+
+-- name: references
+SELECT ref FROM effects WHERE book = $1
+
+-- name: order_ids
+SELECT id FROM orders WHERE book = $1
+
+-- name: paid_by
+SELECT payout_id, order_id FROM payout_orders WHERE book = $1 ORDER BY payout_id, order_id
+
+-- name: free_to_take
+-- Whether nobody was seen writing the book within $3.
+SELECT NOT EXISTS (SELECT FROM writers WHERE book = $1 AND seen_at >= $2::timestamptz - $3::interval)
+
+-- name: put_off
+-- Open effects that nobody asks about before $2.
+SELECT count(*) FROM open_effects WHERE book = $1 AND ask_at > $2
