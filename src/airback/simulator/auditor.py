@@ -52,6 +52,7 @@ class Auditor:
         self._broken: dict[str, set[str]] = defaultdict(set)
         self._paid: Counter[int] = Counter()
         self._returned: Counter[int] = Counter()
+        self._taken_back_unheard: set[int] = set()
 
     async def audit(self, conn: Any) -> list[Violation]:
         """Everything that does not hold at the end of a simulation."""
@@ -286,6 +287,8 @@ class Auditor:
                 ("done_after_failure", ref) in self._alarmed or ref in self._broken["missing_here"]
             )
         if truth == "reversed":
+            if ours == "failed":
+                self._taken_back_unheard.add(self._effect_of[ref]["order_id"])
             # Taken back before we heard that it was done: it came to nothing. Afterwards it is corrected, or a
             # statement told of it.
             return ours == "failed" or (ours == "succeeded" and ref in self._broken["reversed"])
@@ -339,6 +342,8 @@ class Auditor:
             for done in side.executions:
                 if done.ref in self._effect_of or done.ref in self._broken["missing_here"]:
                     continue
+                if done.reversed and done.ref in self._broken["reversed"]:
+                    continue
                 if not (
                     native and done.kind in ("hold", "release")
                 ):  # which lapse, and stand on no statement
@@ -388,6 +393,8 @@ class Auditor:
             return state in ("closed", "in_review", "failed")
         if state == "in_review" and self._shares_a_lie(plan):
             return True
+        if plan.order_id in self._taken_back_unheard:
+            return state in ("closed", "in_review", "failed")  # a card is used up by it
         return state == "closed"
 
     def _shares_a_lie(self, plan: Plan) -> bool:

@@ -31,6 +31,11 @@ class FragileConnection:
         self.dies_in: int | None = None
         self.next_commit: Commit | None = None
 
+    @property
+    def troubled(self) -> bool:
+        """Whether something is planned for it that has not happened yet."""
+        return self.dies_in is not None or self.next_commit is not None
+
     async def fetch(self, query: str, *arguments: Any) -> list[Any]:
         """As asyncpg's."""
         self._count()

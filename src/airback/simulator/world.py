@@ -60,6 +60,7 @@ _BATCH: Final = 1000
 #: Something disturbs the worker or sets the clock so many times a run, but not more often than every so many sales.
 _DISTURBANCES_A_RUN: Final = 42
 _LEAST_BETWEEN: Final = 15
+_DISTURBANCE_TRIES: Final = 12
 _TICK_S: Final = 1.0
 _ROUND_S: Final = 15.0
 _LOOKS_AT_ALARMS_EVERY_S: Final = 1800.0
@@ -643,17 +644,19 @@ class World:
 
     # -- disturbances
 
-    def _disturb_soon(self, fault: Fault) -> None:
-        self._calls.append(lambda: self._do_disturb(fault))
+    def _disturb_soon(self, fault: Fault, tries: int = _DISTURBANCE_TRIES) -> None:
+        self._calls.append(lambda: self._do_disturb(fault, tries))
 
-    async def _do_disturb(self, fault: Fault) -> None:
+    async def _do_disturb(self, fault: Fault, tries: int) -> None:
         random: Random = self._disturb
         if fault is Fault.CLOCK:
             self.faults[fault] += 1
             self.agenda.jump(timedelta(seconds=random.choice((-90, -2, 3, 150))))
             return
         worker = self._worker
-        if worker is None or self._stale is not None:
+        if worker is None or self._stale is not None or worker.conn.troubled:
+            if tries > 0:  # one thing at a time
+                self.agenda.after(_ROUND_S, partial(self._disturb_soon, fault, tries - 1))
             return
         self.faults[fault] += 1
         if fault is Fault.DIES:
