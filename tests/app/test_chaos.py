@@ -2,7 +2,11 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.app.test_demo import airback, left_over
+
+pytestmark = pytest.mark.timeout(1800)
 
 
 def test_nothing_is_lost_or_done_twice_when_every_process_is_killed_again_and_again(tmp_path: Path) -> None:

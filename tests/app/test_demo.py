@@ -15,10 +15,13 @@ import pytest
 from airback.app.demo import DEFAULT_SEED
 from airback.app.street import plan
 
-pytestmark = pytest.mark.xdist_group("demo")  # they share one run of the demo
+pytestmark = [
+    pytest.mark.xdist_group("demo"),  # they share one run of the demo
+    pytest.mark.timeout(1800),
+]
 
 
-def airback(*arguments: str, data: Path, timeout_s: int = 280) -> dict[str, Any]:
+def airback(*arguments: str, data: Path, timeout_s: int = 900) -> dict[str, Any]:
     """Run a command on a data directory; the JSON object on the last line of its standard output."""
     environment = {k: v for k, v in os.environ.items() if k not in ("AIRBACK_DATABASE_URL", "AIRBACK_DATA")}
     done = subprocess.run(
@@ -154,7 +157,7 @@ def test_a_backup_comes_back_with_nothing_sent_and_everything_done_since_named(
         [sys.executable, "-m", "airback", "restore", str(file), "--data", str(second)],
         capture_output=True,
         text=True,
-        timeout=280,
+        timeout=900,
     )
     assert refused.returncode == 1
     assert "holds something already" in refused.stderr

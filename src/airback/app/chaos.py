@@ -40,8 +40,8 @@ _FILES_A_MINUTE: Final = 26
 _CARDS_A_FILE: Final = 25
 _PEOPLE: Final = 2
 _PEOPLE_A_MINUTE: Final = 60
-#: What the promises have after the last kill to be kept.
-_CONVERGENCE_S: Final = 45.0
+#: After the last kill promises have so long without any of them being kept, before the rest counts as lost.
+_PATIENCE_S: Final = 45.0
 _FACES_FEN: Final = (3_000, 5_000, 10_000)
 #: How the parts are called in the report, and which process of the installation each is.
 _PROCESSES: Final = {"worker": "work", "api": "serve", "sandbox": "sandbox"}
@@ -283,15 +283,16 @@ async def _street(running: Running, *, minutes: int, seed: int) -> AsyncIterator
 
 
 async def _converge(platform: Platform, orders: list[int], progress: Progress) -> int:
-    """Wait until each order has ended or is with a person; how many have not when patience is out."""
-    until = time.monotonic() + _CONVERGENCE_S
+    """Wait until each order has ended or is with a person; how many have not when no more of them do."""
+    until = time.monotonic() + _PATIENCE_S
     waiting = len(orders)
     while True:
         try:
             row = await platform.pool.fetchrow(
                 SQL.promised, platform.book, orders, [str(state) for state in FINAL]
             )
-            waiting = int(row["waiting"])
+            if row["waiting"] < waiting:
+                waiting, until = int(row["waiting"]), time.monotonic() + _PATIENCE_S
         except TROUBLE:
             pass  # the server may be coming back from its last kill
         progress("converging", len(orders) - waiting, len(orders))
