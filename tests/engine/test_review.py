@@ -181,9 +181,25 @@ async def stop(street: Street, order: int, *, state: str) -> None:
     assert (await street.order(order))["state"] == "in_review"
 
 
-async def stands(street: Street, order: int, state: str) -> None:
+async def open_of(street: Street, kind: str) -> int:
+    """How many effects of a kind have no final result."""
+    return int(
+        await street.pool.fetchval(
+            "SELECT count(*) FROM open_effects o JOIN effects e ON e.book = o.book AND e.id = o.effect_id"
+            " WHERE e.kind = $1",
+            kind,
+        )
+    )
+
+
+async def under_way(street: Street, kind: str, *, state: str) -> None:
+    """Work until an effect of that kind was asked for and has no final result, its order in that state."""
+
     async def there() -> bool:
-        return bool((await street.order(order))["state"] == state)
+        return (
+            await open_of(street, kind) == 1
+            and await street.pool.fetchval("SELECT state FROM orders") == state
+        )
 
     await street.run(there)
 
@@ -195,7 +211,7 @@ async def test_an_order_stopped_on_its_way_stays_with_people_when_its_hold_succe
     carrier.plan[Kind.HOLD].append(said[0])
     monkeypatch.setattr(carrier, "asked", lambda ref: said[0])
     (order,) = await street.sell(street.ask_balance(street.line("13800000001"), 10_000))
-    await stands(street, order, "verified")
+    await under_way(street, "hold", state="verified")
     await stop(street, order, state="verified")
     said[0] = Outcome(Result.SUCCEEDED, far_ref="h1", amount_fen=10_000)
 
@@ -217,14 +233,12 @@ async def test_an_order_stopped_on_its_way_is_not_paid_anew_when_its_payment_fai
     rail.plan[Kind.PAY].append(said[0])
     monkeypatch.setattr(rail, "asked", lambda ref: said[0])
     (order,) = await street.sell(street.ask_card(street.card("cmcc", 10_000)))
-    await stands(street, order, "credited")
+    await under_way(street, "pay", state="credited")
     await stop(street, order, state="credited")
     said[0] = Outcome(Result.FAILED, code="float_insufficient")
 
     async def answered() -> bool:
-        return not await street.pool.fetchval(
-            "SELECT count(*) FROM open_effects o JOIN effects e ON e.book = o.book AND e.id = o.effect_id WHERE e.kind = 'pay'"
-        )
+        return await open_of(street, "pay") == 0
 
     await street.run(answered)
     assert (await street.order(order))["state"] == "in_review"
