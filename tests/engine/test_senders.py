@@ -114,6 +114,9 @@ async def test_while_sending_is_off_nothing_is_sent_and_no_order_moves_until_two
     stop = asyncio.Event()
     task = asyncio.create_task(street.writer().run(stop))
     try:
+        async with asyncio.timeout(60):
+            while not await street.pool.fetchval("SELECT count(*) FROM writers"):
+                await asyncio.sleep(0.05)
         await asyncio.sleep(1)
         assert await street.pool.fetchval("SELECT state FROM orders") == "submitted"
         assert await street.pool.fetchval("SELECT count(*) FROM effects") == 0
@@ -131,6 +134,7 @@ async def test_while_sending_is_off_nothing_is_sent_and_no_order_moves_until_two
 
 
 async def test_sending_that_is_switched_off_holds_from_the_next_batch_on(street: Street) -> None:
+    await street.demands("cmcc", 10_000)
     stop = asyncio.Event()
     task = asyncio.create_task(street.writer().run(stop))
     try:
@@ -139,6 +143,10 @@ async def test_sending_that_is_switched_off_holds_from_the_next_batch_on(street:
         await street.sell(street.ask_card(street.card("cmcc", 10_000)))
         await asyncio.sleep(1)
         assert street.carriers["cmcc"].calls["redeem"] == 0
+        await street.pool.execute("UPDATE books SET sending = true")
+        async with asyncio.timeout(60):  # it was the switch that held it
+            while street.carriers["cmcc"].calls["redeem"] == 0:
+                await asyncio.sleep(0.05)
     finally:
         stop.set()
         await task

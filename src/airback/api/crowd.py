@@ -3,14 +3,11 @@ that grows. Callers retry; what was asked with an idempotency key is done once h
 
 from typing import Any, Final
 
-import msgspec
-
-from airback.api.problems import MEDIA_TYPE, problem
+from airback.api.problems import MEDIA_TYPE, preferred, written
 from airback.domain.refusals import Refused
 
 #: In one process. Each waits for one of about ten database connections, so that the last waits for some seconds at most.
 MOST_AT_ONCE: Final = 200
-RETRY_AFTER_S: Final = 1
 
 
 class Crowd:
@@ -38,15 +35,9 @@ class Crowd:
 
 
 async def _refuse(scope: Any, send: Any) -> None:
-    asked = dict(scope["headers"]).get(b"accept-language", b"").decode("latin-1").lower()
-    language = "en" if asked.startswith("en") else "zh"
-    body = msgspec.json.encode(problem(Refused("busy"), language=language))
-    headers = [
-        (b"content-type", MEDIA_TYPE.encode()),
-        (b"content-length", str(len(body)).encode()),
-        (b"content-language", b"en" if language == "en" else b"zh-CN"),
-        (b"cache-control", b"no-store"),
-        (b"retry-after", str(RETRY_AFTER_S).encode()),
-    ]
-    await send({"type": "http.response.start", "status": 503, "headers": headers})
+    accept_language = dict(scope["headers"]).get(b"accept-language", b"").decode("latin-1")
+    status, body, headers = written(Refused("busy"), language=preferred(accept_language))
+    headers |= {"Content-Type": MEDIA_TYPE, "Content-Length": str(len(body))}
+    raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+    await send({"type": "http.response.start", "status": status, "headers": raw})
     await send({"type": "http.response.body", "body": body})

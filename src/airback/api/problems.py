@@ -26,6 +26,7 @@ _RETRY_AFTER_S: Final = {
     "code_too_many": 600,
     "rate_limited": 60,
     "carrier_unreachable": 10,
+    "busy": 1,
     "unavailable": 5,
     "routing_paused": 60,
 }
@@ -63,9 +64,14 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def language_of(request: Request[Any, Any, Any]) -> str:
+    """`zh` or `en`, whichever the request prefers."""
+    return preferred(request.headers.get("accept-language", ""))
+
+
+def preferred(accept_language: str) -> str:
     """`zh` or `en`, whichever the Accept-Language header prefers; `zh` when it says nothing."""
     best, best_weight = "zh", 0.0
-    for part in request.headers.get("accept-language", "").split(",")[:_MOST_LANGUAGES]:
+    for part in accept_language.split(",")[:_MOST_LANGUAGES]:
         tag, _, parameter = part.partition(";")
         language = tag.strip().lower().split("-")[0]
         weight_text = parameter.strip().removeprefix("q=")
@@ -97,7 +103,14 @@ def answer(
     request: Request[Any, Any, Any], refused: Refused, *, incident: str | None = None
 ) -> Response[bytes]:
     """A refusal as an HTTP answer."""
-    language = language_of(request)
+    status, body, headers = written(refused, language=language_of(request), incident=incident)
+    return Response(content=body, status_code=status, media_type=MEDIA_TYPE, headers=headers)
+
+
+def written(
+    refused: Refused, *, language: str, incident: str | None = None
+) -> tuple[int, bytes, dict[str, str]]:
+    """A refusal as status, body and headers (without the body's media type)."""
     document = problem(refused, language=language, incident=incident)
     headers = {"Content-Language": "zh-CN" if language == "zh" else "en", "Cache-Control": "no-store"}
     retry_after_s = (
@@ -107,12 +120,7 @@ def answer(
         headers["Retry-After"] = str(retry_after_s)
     if document.status == 401:
         headers["WWW-Authenticate"] = 'Bearer realm="airback"'
-    return Response(
-        content=msgspec.json.encode(document),
-        status_code=document.status,
-        media_type=MEDIA_TYPE,
-        headers=headers,
-    )
+    return document.status, msgspec.json.encode(document), headers
 
 
 def on_refused(request: Request[Any, Any, Any], refused: Refused) -> Response[bytes]:

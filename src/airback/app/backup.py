@@ -9,14 +9,12 @@ import asyncio
 import os
 import secrets
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
-from airback.app.platform import database, open_platform
+from airback.app.platform import database, open_platform, verified
 from airback.app.settings import Settings
-from airback.queries.verify import Finding, verify
 from airback.store import books
 from airback.store.embedded import programs
 from airback.store.migrate import migrate
@@ -82,15 +80,8 @@ async def restore(settings: Settings, *, file: Path) -> dict[str, Any]:
         finally:
             await conn.close()
         async with open_platform(settings, url=url, connections=2) as platform:
-            findings = await verify(
-                platform.pool,
-                book=settings.book,
-                now=datetime.now(UTC),
-                keys=platform.keys,
-                carriers=platform.carriers,
-                rails=platform.connected.far_sides.rails,
-            )
-    beside: Finding = findings["ledger_equals_statements"]
+            findings = await verified(platform)
+    beside = findings["ledger_equals_statements"]
     return {
         "orders": orders,
         "differences": beside.violations,

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from airback.app.api_client import ApiClient, ApiUnreachable
 from airback.app.opening import client_key
-from airback.app.platform import Platform, open_platform
+from airback.app.platform import Platform, open_platform, verified
 from airback.app.processes import ProcessFailed
 from airback.app.selling import Answer, Payee, Sale
 from airback.app.settings import Settings
@@ -28,7 +28,7 @@ from airback.domain.assets import CARRIERS
 from airback.orders.card_file import CardRow
 from airback.orders.states import FINAL
 from airback.queries.demo import SQL
-from airback.queries.verify import summary, verify
+from airback.queries.verify import summary
 from airback.store.embedded import server_process
 from airback.store.problems import TROUBLE
 
@@ -81,15 +81,7 @@ async def run(settings: Settings, *, minutes: int, seed: int, progress: Progress
             ended = time.monotonic()
             lost = await _converge(platform, load.acknowledged, progress)
             double = (await load.street.desk("GET", "/sandbox/counts"))["duplicates"]
-            findings = await verify(
-                platform.pool,
-                book=settings.book,
-                now=platform.now(),
-                keys=platform.keys,
-                carriers=platform.carriers,
-                rails=platform.connected.far_sides.rails,
-                progress=progress,
-            )
+            findings = await verified(platform, progress=progress)
     checked = summary(findings)
     return {
         "minutes": minutes,

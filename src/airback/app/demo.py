@@ -14,17 +14,17 @@ import asyncpg
 
 from airback.app.api_client import ApiClient
 from airback.app.opening import client_key, demo_people
-from airback.app.platform import open_platform
+from airback.app.platform import Platform, open_platform, verified
 from airback.app.settings import Settings
 from airback.app.street import Street, plan
 from airback.app.together import Running, everything
 from airback.domain.assets import CARRIERS
 from airback.orders.states import FINAL
 from airback.queries.demo import SQL
-from airback.queries.verify import summary, verify
+from airback.queries.verify import summary
 
 DEFAULT_SEED: Final = 20260101
-_AT_ONCE: Final = 8
+_AT_ONCE: Final = 16
 
 Progress = Callable[[str, int, int], None]
 
@@ -42,14 +42,14 @@ async def run(
     began = time.monotonic()
     async with everything(settings) as running, open_platform(settings, url=running.database_url) as platform:
         since = platform.now()
-        async with platform.pool.acquire() as conn:
-            people = await demo_people(conn, settings, now=since)
+        hiring = asyncio.create_task(_people(platform))
         async with ApiClient(url=running.sandbox_url, key=None, concurrency=_AT_ONCE * 2) as sandbox:
             async with ApiClient(url=running.api_url, key=client_key(settings, "seller")) as api:
                 street = Street(api=api, sandbox=sandbox, attempts=plan(orders=orders, seed=seed))
                 before = await street.desk("GET", "/sandbox/counts")
                 await street.prepare()
                 await _enough_demands(platform.pool, progress)
+                people = await hiring
                 kills = await _traffic(running, street, platform.pool, settings.book, orders, fault, progress)
                 counts = await street.desk("GET", "/sandbox/counts")
             report = await _report(platform.pool, settings.book, street, orders, since)
@@ -59,19 +59,16 @@ async def run(
             report["far_side"] = figures
             report["seconds"] = round(time.monotonic() - began, 1)
             progress("verify", 0, 1)
-            findings = await verify(
-                platform.pool,
-                book=settings.book,
-                now=platform.now(),
-                keys=platform.keys,
-                carriers=platform.carriers,
-                rails=platform.connected.far_sides.rails,
-                progress=progress,
-            )
+            findings = await verified(platform, progress=progress)
             report["verify"] = summary(findings)
             if stay is not None:
                 await stay(running, people, report)
     return report
+
+
+async def _people(platform: Platform) -> dict[str, str]:
+    async with platform.pool.acquire() as conn:
+        return await demo_people(conn, platform.settings, now=platform.now())
 
 
 async def _enough_demands(pool: asyncpg.Pool, progress: Progress) -> None:
@@ -116,9 +113,9 @@ async def _traffic(
     await asyncio.gather(*(seller() for _ in range(_AT_ONCE)))
     kills = await killing
     while True:
-        row = await pool.fetchrow(SQL.still_open, book, street.orders, [str(state) for state in FINAL])
-        progress("paying", len(street.orders) - row["still_open"], len(street.orders))
-        if not row["still_open"]:
+        row = await pool.fetchrow(SQL.promised, book, street.orders, [str(state) for state in FINAL])
+        progress("paying", len(street.orders) - row["waiting"], len(street.orders))
+        if not row["waiting"]:
             return kills
         await asyncio.sleep(0.1)
 

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -19,6 +19,7 @@ from airback.domain.ports.carrier import Carrier, Subscribers
 from airback.domain.ports.messenger import Messenger
 from airback.domain.ports.rail import Rail
 from airback.pricing.cards import RateCard, card_in_force, parse_card
+from airback.queries.verify import Finding, verify
 from airback.store import pool as pools
 from airback.store.embedded import ensure_running
 from airback.store.named_sql import load
@@ -102,6 +103,21 @@ class Platform:
         return os.urandom(count)
 
 
+async def verified(
+    platform: Platform, *, progress: Callable[[str, int, int], None] = lambda name, done, of: None
+) -> dict[str, Finding]:
+    """Every check of `airback.queries.verify` on the platform's book, beside the far sides' own statements."""
+    return await verify(
+        platform.pool,
+        book=platform.book,
+        now=platform.now(),
+        keys=platform.keys,
+        carriers=platform.carriers,
+        rails=platform.connected.far_sides.rails,
+        progress=progress,
+    )
+
+
 @contextlib.asynccontextmanager
 async def database(settings: Settings, *, progress: Any = None) -> AsyncIterator[str]:
     """The database's address: the one that is set, or the embedded one, which runs as long as somebody uses it."""
@@ -138,7 +154,7 @@ async def _close(pool: asyncpg.Pool) -> None:
         pool.terminate()
 
 
-async def wait_for_sandbox(settings: Settings, *, patience_s: float = 20) -> None:
+async def wait_for_sandbox(settings: Settings, *, patience_s: float = 45) -> None:
     """Wait a little for a sandbox that is being started beside us. Raises SandboxAway."""
     for _ in range(max(1, int(patience_s * 10))):
         if presence.find(settings.run_dir, "sandbox"):

@@ -91,6 +91,7 @@ async def sell_file(
         # The same file gives the same references within one run only: a card that was sold is refused as such.
         run = f"{hashlib.sha256(content).hexdigest()[:12]}-{secrets.token_hex(4)}"
         sale = Sale(client=client, run=run, payee=payee, language=language, progress=progress)
+        await sale.begin()
         await sale.submit(rows, answers)
         await sale.follow(answers)
     write_answers(out, answers, language=language)
@@ -116,9 +117,16 @@ class Sale:
         self._progress = progress
         self._cursor = "0"
 
+    async def begin(self) -> None:
+        """Remember where the log stands, so that only what happens from now on is read. Raises Refused for a key that
+        may sell but not read: nothing was sold yet."""
+        status, page = await self._client.call("GET", "/v1/events", query={"cursor": "end"})
+        if status != 200:
+            raise Refused(page["code"], field="/v1/events")
+        self._cursor = page["next"]
+
     async def submit(self, rows: list[CardRow | BadRow], answers: list[Answer]) -> None:
-        """Quote and submit every good row, some hundreds at a time. Raises Refused when the log may not be read."""
-        await self._begin()
+        """Quote and submit every good row, some hundreds at a time."""
         good = []
         for row, answer in zip(rows, answers, strict=True):
             if isinstance(row, BadRow):
@@ -188,7 +196,7 @@ class Sale:
                 answer.refuse(item["problem"]["code"])
 
     async def follow(self, answers: list[Answer]) -> None:
-        """Read what happens to the orders until each has its final answer."""
+        """Read what happens to the orders, from `begin` on, until each has its final answer."""
         waiting = {answer.order_id: answer for answer in answers if answer.order_id}
         total = len(waiting)
         pause_s = _SHORTEST_PAUSE_S
@@ -200,14 +208,6 @@ class Sale:
             if waiting and not more:
                 await asyncio.sleep(pause_s)
         self._progress("paying", total, total)
-
-    async def _begin(self) -> None:
-        """Remember where the log stands, so that only what happens to this file is read."""
-        status, page = await self._client.call("GET", "/v1/events", query={"cursor": "end"})
-        # Whoever may sell but not read sees that at once, before anything is sold.
-        if status != 200:
-            raise Refused(page["code"], field="/v1/events")
-        self._cursor = page["next"]
 
     async def _read_on(self, waiting: dict[str, Answer]) -> bool:
         """Settle the rows that the next events speak of; whether there is more to read at once."""

@@ -1,7 +1,8 @@
 """Everything an installation needs to run, started where it does not run yet and stopped when the block ends."""
 
+import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -19,7 +20,7 @@ class Running:
     """What runs: addresses, and the children that are ours to stop."""
 
     settings: Settings
-    database_url: str
+    database_url: str = ""
     children: dict[str, Child] = field(default_factory=dict)
 
     @property
@@ -44,23 +45,41 @@ class Running:
         child = self.children[name] = processes.start(name, arguments, data_dir=self.settings.data_dir)
         return child
 
+    def stop(self, name: str) -> None:
+        """Stop one process if it is ours, and wait until it is gone."""
+        child = self.children.get(name)
+        if child is not None:
+            child.stop()
+
 
 @contextlib.asynccontextmanager
 async def everything(settings: Settings, *, progress: Any = None) -> AsyncIterator[Running]:
-    """Database, sandbox, API and worker: those that do not run on this data directory are started."""
-    async with database(settings, progress=progress) as url:
-        await open_installation(settings, url=url, now=datetime.now(UTC))
-        running = Running(settings, url)
-        try:
-            if presence.find(settings.run_dir, "sandbox") is None:
-                running.start("sandbox")
-            if not presence.any_of(settings.run_dir, "work-"):
-                running.start("work")
-            if presence.find(settings.run_dir, "serve") is None:
-                running.start("serve")
-            yield running
-        finally:
-            for name in ("serve", "work", "sandbox"):
-                child = running.children.get(name)
-                if child is not None:
-                    child.stop()
+    """Database, sandbox, API and worker: those that do not run on this data directory are started, side by side."""
+    running = Running(settings)
+    sandbox = asyncio.create_task(_begin(running, "sandbox"))  # it needs no database
+    try:
+        async with database(settings, progress=progress) as url:
+            running.database_url = url
+            await open_installation(settings, url=url, now=datetime.now(UTC))
+            try:
+                await _all_of(sandbox, _begin(running, "work"), _begin(running, "serve"))
+                yield running
+            finally:
+                await _all_of(*(asyncio.to_thread(running.stop, name) for name in ("serve", "work")))
+    finally:
+        await asyncio.wait([sandbox])
+        await asyncio.to_thread(running.stop, "sandbox")
+
+
+async def _begin(running: Running, name: str) -> None:
+    run_dir = running.settings.run_dir
+    runs = presence.any_of(run_dir, "work-") if name == "work" else presence.find(run_dir, name) is not None
+    if not runs:
+        await asyncio.to_thread(running.start, name)
+
+
+async def _all_of(*doing: Awaitable[None]) -> None:
+    """Wait for all of them, also when one fails: what a thread has begun must be there to be stopped."""
+    for result in await asyncio.gather(*doing, return_exceptions=True):
+        if isinstance(result, BaseException):
+            raise result

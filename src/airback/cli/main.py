@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from datetime import date
 
 import structlog
+import uvloop
 
 from airback import __version__
 from airback.cli.show import say
@@ -25,7 +26,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     _logs()
     command = importlib.import_module(f"airback.cli.commands.{arguments.module}")
     try:
-        status = int(asyncio.run(command.run(arguments)))
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            status = int(runner.run(command.run(arguments)))
     except KeyboardInterrupt:
         status = 130
     except Exception as error:

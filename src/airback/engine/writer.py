@@ -189,9 +189,8 @@ class Writer:
                 answers = [self._answers.popleft() for _ in range(min(len(self._answers), self._limit))]
             elif turn == 1:
                 letters = await gather.letters(conn, book=self._book, limit=self._limit)
-            elif (
-                self._sending
-            ):  # else no order moves by itself: what it would do next may have been done already
+            elif self._sending:
+                # After a restore no order moves by itself: what it would do next may have been done already.
                 due, self._after_seller = await gather.due_orders(
                     conn, book=self._book, now=now, limit=self._limit, after_seller=self._after_seller
                 )

@@ -4,11 +4,6 @@
 -- How many carriers' airtime is wanted enough to begin.
 SELECT count(*) FROM (SELECT carrier FROM open_demands WHERE open_fen >= 30000 GROUP BY carrier HAVING count(*) >= 10) c
 
--- name: still_open
--- Orders of a run that have not ended.
-SELECT count(*) AS still_open FROM orders WHERE book = $1 AND id = ANY($2::bigint[]) AND state <> ALL($3::text[])
-  AND state NOT IN ('awaiting_seller', 'in_review')
-
 -- name: promised
 -- How many of these orders are neither final nor with a person: not there at all counts as well.
 SELECT count(*) FILTER (WHERE o.id IS NULL

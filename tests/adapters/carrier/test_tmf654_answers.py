@@ -14,7 +14,7 @@ from airback.adapters.carrier.capabilities import default_capabilities
 from airback.adapters.carrier.quantities import from_quantity, to_quantity
 from airback.adapters.carrier.tmf654 import Tmf654Carrier
 from airback.adapters.http.client import HttpAnswer
-from airback.domain.effects import Kind, Result
+from airback.domain.effects import Exchange, Kind, Result
 from airback.domain.ports.carrier import (
     FarSideUnreachable,
     HoldKind,
@@ -47,6 +47,10 @@ GOOD = {
     "clientReference": "REF1",
     "amount": {"amount": 10, "units": "CNY"},
 }
+
+
+def _unkept() -> Exchange:
+    raise AssertionError("nothing of a statement is kept")
 
 
 @asynccontextmanager
@@ -249,7 +253,7 @@ async def test_a_statement_of_many_pages_is_read_to_its_end(monkeypatch: pytest.
             for row, moment in list(zip(rows, moments, strict=True))[start : start + count]
         ]
         body = json.dumps(page if "transfer" in path else []).encode()
-        return HttpAnswer(status=200, headers={}, body=body, exchange=None)  # type: ignore[arg-type]
+        return HttpAnswer(status=200, headers={}, body=body, record=_unkept)
 
     carrier = Tmf654Carrier(base_url="http://127.0.0.1:1", capabilities=default_capabilities("cmcc"))
     monkeypatch.setattr(carrier._http, "call", call)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any, Final, NoReturn, Self
 from urllib.parse import urlencode, urlsplit
 
@@ -57,12 +58,17 @@ class AnswerLost(CallFailed):
 
 @dataclass(frozen=True, slots=True)
 class HttpAnswer:
-    """An answer as it came. Header names in lower case; `exchange` is its redacted record."""
+    """An answer as it came. Header names in lower case."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
-    exchange: Exchange
+    record: Callable[[], Exchange]
+
+    @property
+    def exchange(self) -> Exchange:
+        """What may be kept of the call. Made when it is asked for: pages of a statement are read and not kept."""
+        return self.record()
 
     def json(self) -> Any:
         """The body as JSON, numbers with a point as `Decimal`. Raises ValueError when it is none."""
@@ -217,14 +223,16 @@ class HttpFarSide:
         except PyreqwestError as error:
             self._fail(record, error)
         answer = bytes(collected)
-        exchange = record.exchange(
+        kept = partial(
+            record.exchange,
             status=status,
             answer=answer[: self._most_answer_bytes],
             content_type=answer_headers.get("content-type", ""),
+            milliseconds=record.milliseconds(),
         )
         if len(answer) > self._most_answer_bytes:
-            raise AnswerLost(far_side=self.name, reason="answer_too_large", exchange=exchange)
-        return HttpAnswer(status=status, headers=answer_headers, body=answer, exchange=exchange)
+            raise AnswerLost(far_side=self.name, reason="answer_too_large", exchange=kept())
+        return HttpAnswer(status=status, headers=answer_headers, body=answer, record=kept)
 
     def _url(self, path: str, query: Sequence[tuple[str, str]] | None) -> str:
         return f"{self._base_url}{path}?{urlencode(query)}" if query else self._base_url + path
@@ -267,7 +275,17 @@ class _Record:
     started_at: datetime
     started: float
 
-    def exchange(self, *, status: int | None = None, answer: bytes = b"", content_type: str = "") -> Exchange:
+    def milliseconds(self) -> int:
+        return int((time.perf_counter() - self.started) * 1000)
+
+    def exchange(
+        self,
+        *,
+        status: int | None = None,
+        answer: bytes = b"",
+        content_type: str = "",
+        milliseconds: int | None = None,
+    ) -> Exchange:
         path = self.redaction.text(self.path, secrets=self.secrets)
         if self.query:
             path = f"{path}?{self.redaction.query(self.query, secrets=self.secrets)}"
@@ -278,7 +296,7 @@ class _Record:
             status=status,
             response=self.redaction.body(answer, content_type=content_type, secrets=self.secrets),
             started_at=self.started_at,
-            milliseconds=int((time.perf_counter() - self.started) * 1000),
+            milliseconds=self.milliseconds() if milliseconds is None else milliseconds,
         )
 
 

@@ -5,11 +5,10 @@ from collections.abc import Callable
 from typing import Any
 
 from airback.app import sandboxing
-from airback.app.platform import database, open_platform
+from airback.app.platform import database, open_platform, verified
 from airback.app.settings import Settings, read
 from airback.cli.show import print_json, progress_bars, say
 from airback.queries.verify import INVARIANTS, summary
-from airback.queries.verify import verify as verify_book
 
 
 async def run(arguments: argparse.Namespace) -> int:
@@ -37,13 +36,5 @@ async def _verified(settings: Settings, progress: Callable[[str, int, int], None
         database(settings) as url,
         open_platform(settings, url=url) as platform,
     ):
-        findings = await verify_book(
-            platform.pool,
-            book=settings.book,
-            now=platform.now(),
-            keys=platform.keys,
-            carriers=platform.carriers,
-            rails=platform.connected.far_sides.rails,
-            progress=progress,
-        )
+        findings = await verified(platform, progress=progress)
     return {**summary(findings), "invariants": INVARIANTS}
