@@ -52,12 +52,17 @@ async def test_what_has_been_settled_meanwhile_is_not_sent(street: Street) -> No
     answers: list[Answer] = []
     senders = senders_of(street, answers)
     effect = replace(effect_of(Result.JOURNALLED), send_by=datetime.now(UTC) + timedelta(minutes=1))
-    effect.result = Result.FAILED
     senders.send(effect, None)
     senders.ask(effect)
+    effect.result = Result.FAILED
     await asyncio.sleep(0.1)
     assert answers == []
     assert street.carriers["cmcc"].calls == Counter()
+    senders.ask(effect)  # a callback came: what was final may have been reversed
+    async with asyncio.timeout(60):
+        while not answers:
+            await asyncio.sleep(0.01)
+    assert street.carriers["cmcc"].calls == Counter({"ask": 1})
     await senders.close()
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from airback.domain.effects import Kind, Outcome, Result
 from airback.engine import writer as writer_module
+from airback.engine.inbox import append_callback
 from airback.engine.persist import Fenced
 from tests.engine.street import BOOK, Street
 from tests.engine.test_lifecycle import assert_clean
@@ -141,3 +142,33 @@ async def test_an_effect_that_was_not_sent_in_time_is_never_sent(street: Street)
     await senders.close()
     assert answers[0].outcome.code == "sending_overdue"
     assert street.carriers["cmcc"].calls["redeem"] == before
+
+
+async def test_a_callback_about_what_was_final_is_asked_about_until_the_far_side_answers(
+    street: Street, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The writer that read it may die before it hears the answer."""
+    (order,) = await street.sell(street.ask_card(street.card("cmcc", 10_000)))
+    assert await street.settle() == Counter({"closed": 1})
+    ref = await street.pool.fetchval("SELECT ref FROM effects WHERE order_id = $1 AND kind = 'redeem'", order)
+    carrier = street.carriers["cmcc"]
+    said, asked = [Outcome(Result.UNKNOWN, code="answer_lost")], carrier.calls["ask"]
+
+    def answer(_ref: str) -> Outcome:
+        carrier.calls["ask"] += 1
+        return said[0]
+
+    monkeypatch.setattr(carrier, "asked", answer)
+    await append_callback(street.pool, book=BOOK, ref=ref, body={}, at=datetime.now(UTC))
+
+    async def was_asked() -> bool:
+        return carrier.calls["ask"] > asked
+
+    await street.run(was_asked)
+    said[0] = Outcome(Result.REVERSED, amount_fen=10_000)
+
+    async def corrected() -> bool:
+        return bool(await street.pool.fetchval("SELECT count(*) FROM corrections"))
+
+    await street.run(corrected)
+    assert await street.pool.fetchval("SELECT count(*) FROM inbox") == 0

@@ -28,7 +28,7 @@ ORDER BY sellers.n, due.due_at, due.order_id
 -- name: letters
 -- The oldest inbox rows, but for those that were set aside.
 SELECT id, kind, order_id, ref, body, at FROM inbox
-WHERE book = $1 AND aside_at IS NULL ORDER BY id LIMIT $2
+WHERE book = $1 AND aside_at IS NULL AND id <> ALL($3::bigint[]) ORDER BY id LIMIT $2
 
 -- name: orders
 -- Orders by id, as the verbs need them.

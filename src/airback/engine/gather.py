@@ -79,9 +79,9 @@ def _take(queue: Any, chosen: list[int], room: int) -> bool:
     return True
 
 
-async def letters(conn: Any, *, book: int, limit: int) -> list[Letter]:
-    """The oldest letters in the inbox."""
-    rows = await conn.fetch(SQL.letters, book, limit)
+async def letters(conn: Any, *, book: int, limit: int, but: Sequence[int] = ()) -> list[Letter]:
+    """The oldest letters in the inbox, without those in `but`."""
+    rows = await conn.fetch(SQL.letters, book, limit, list(but))
     return [Letter(r["id"], r["kind"], r["order_id"], r["ref"], r["body"], r["at"]) for r in rows]
 
 

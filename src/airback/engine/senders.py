@@ -128,6 +128,7 @@ class _Job:
     effect: OpenEffect
     request: Any
     asked: bool
+    stood: Result  # when it was queued: a callback raises a question also about what has its final result
 
 
 class Senders:
@@ -151,12 +152,12 @@ class Senders:
 
     def send(self, effect: OpenEffect, request: Any) -> None:
         """Queue an effect that has just been committed."""
-        self._lane(effect.far_side).put(_Job(effect, request, asked=False))
+        self._lane(effect.far_side).put(_Job(effect, request, asked=False, stood=effect.result))
 
     def ask(self, effect: OpenEffect) -> None:
         """Queue a question about an effect."""
         effect.asking = True
-        self._lane(effect.far_side).put(_Job(effect, None, asked=True))
+        self._lane(effect.far_side).put(_Job(effect, None, asked=True, stood=effect.result))
 
     async def close(self) -> None:
         """Stop. What has not been sent is dropped; requests under way are given up."""
@@ -177,7 +178,7 @@ class Senders:
     def _idle(self, job: _Job) -> bool:
         """Whether a job needs nothing of its far side any more: it is done here and now."""
         effect = job.effect
-        if effect.result in FINAL:
+        if effect.result in FINAL and not (job.asked and effect.result == job.stood):
             return True  # somebody else has said what became of it
         if job.asked or self._clock() <= effect.send_by:
             return False

@@ -8,7 +8,7 @@ the one answer, letter or order that a bug stops is found and set aside for a pe
 import contextlib
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -54,6 +54,19 @@ _ALONE: Final = 3
 _OF_THE_DATA: Final = ("22", "23", "42")
 
 
+@dataclass(slots=True)
+class _Hint:
+    """Callbacks about an effect that had its final result.
+
+    Their letters stay in the inbox until the far side has answered the question they raise, so that whoever writes
+    the book next asks it again.
+    """
+
+    effect: OpenEffect
+    letters: list[int]
+    ask_at: datetime
+
+
 class Writer:
     """Writes one book, a batch a step. Whoever drives it holds the book and gives it a connection."""
 
@@ -90,6 +103,7 @@ class Writer:
         self._by_order: dict[int, dict[int, OpenEffect]] = {}
         self._under_way: Counter[str] = Counter()
         self._aside: dict[int, datetime] = {}
+        self._hints: dict[str, _Hint] = {}
         self._epoch = 0
         self._seq = 1
         self._routing = True
@@ -112,6 +126,7 @@ class Writer:
         self._senders = self._open_senders(self._answered)
         self._open, self._by_ref, self._by_order = {}, {}, {}
         self._under_way.clear()
+        self._hints.clear()
         now = self._clock()
         self._aside = {effect_id: until for effect_id, until in self._aside.items() if until > now}
         for effect in await gather.open_effects(conn, book=self._book, epoch=epoch):
@@ -140,14 +155,12 @@ class Writer:
     @property
     def next_question_at(self) -> datetime | None:
         """When the next open effect is to be asked about; None when there is none."""
-        return min(
-            (
-                max(e.ask_at, self._surely_out(e)) if e.under_way else e.ask_at
-                for e in self._open.values()
-                if e.ask_at is not None and not e.asking
-            ),
-            default=None,
-        )
+        due = [
+            max(e.ask_at, self._surely_out(e)) if e.under_way else e.ask_at
+            for e in self._open.values()
+            if e.ask_at is not None and not e.asking
+        ]
+        return min(due + [hint.ask_at for hint in self._hints.values()], default=None)
 
     # -- one pass
 
@@ -161,15 +174,20 @@ class Writer:
         if not (answers or letters or due):
             return False
         batch = self._new_batch(now)
+        done: list[int] = []
         try:
             answers = await self._fresh(conn, answers)
             await self._gather(conn, batch, answers, letters, due)
+            done = self._hints_answered(answers)
             await self._call_back(conn, letters, now)
             advance(batch, answers=answers, letters=letters, due=due)
+            waiting = {letter_id for hint in self._hints.values() for letter_id in hint.letters}
+            batch.letters = [letter_id for letter_id in batch.letters if letter_id not in waiting] + done
             await persist(conn, batch)
         except Exception as error:
             if self._limit == 1 and _of_the_data(error):
-                await self._set_aside(conn, answers, letters, due, now)
+                kinds = {letter.id: letter.kind for letter in letters} | dict.fromkeys(done, "callback")
+                await self._set_aside(conn, answers, kinds, due, now)
             raise
         self._commit(batch)
         if self._alone:
@@ -188,7 +206,8 @@ class Writer:
             if turn == 0:
                 answers = [self._answers.popleft() for _ in range(min(len(self._answers), self._limit))]
             elif turn == 1:
-                letters = await gather.letters(conn, book=self._book, limit=self._limit)
+                hinting = [letter_id for hint in self._hints.values() for letter_id in hint.letters]
+                letters = await gather.letters(conn, book=self._book, limit=self._limit, but=hinting)
             elif self._sending:
                 # After a restore no order moves by itself: what it would do next may have been done already.
                 due, self._after_seller = await gather.due_orders(
@@ -293,7 +312,10 @@ class Writer:
 
     def _send(self, effect: OpenEffect, request: Any) -> None:
         if self._senders is None or not self._sending:
-            effect.asking = False
+            # It never left. Once sending is on again, the answer to a question is that it is not known.
+            effect.asking, effect.ask_at = False, self._clock()
+            if effect.kind is Kind.NOTIFY:
+                self._answered(Answer(effect, Outcome(Result.FAILED, code="not_sent"), asked=False))
             return
         effect.under_way = True
         self._under_way[effect.far_side] += 1
@@ -345,6 +367,13 @@ class Writer:
     def _ask_due(self, now: datetime) -> None:
         if self._senders is None or not self._sending:
             return
+        for hint in self._hints.values():
+            if hint.ask_at <= now:
+                capabilities = self._policy.capabilities_of(hint.effect.far_side)
+                hint.ask_at = now + timedelta(
+                    seconds=capabilities.ask_at_most_every_s if capabilities else 3600
+                )
+                self._senders.ask(hint.effect)
         for effect in self._open.values():
             if (
                 effect.ask_at is not None
@@ -365,16 +394,26 @@ class Writer:
 
     async def _call_back(self, conn: Any, letters: Iterable[Letter], now: datetime) -> None:
         """A callback is a hint: the far side is asked at once, also about what had its final result."""
-        refs = {letter.ref for letter in letters if letter.kind == "callback" and letter.ref is not None}
+        refs: dict[str, list[int]] = {}
+        for letter in letters:
+            if letter.kind == "callback" and letter.ref is not None:
+                refs.setdefault(letter.ref, []).append(letter.id)
+        for ref in sorted(refs.keys() & self._by_ref.keys()):
+            self._by_ref[ref].ask_at = now
+            del refs[ref]
         if not refs:
             return
-        for ref in sorted(refs & self._by_ref.keys()):
-            self._by_ref[ref].ask_at = now
-            refs.discard(ref)
-        if refs and self._senders is not None and self._sending:
-            for effect in await gather.effects_by_ref(conn, book=self._book, epoch=self._epoch, refs=refs):
-                if effect.result in FINAL_RESULTS and effect.kind not in (Kind.INSPECT, Kind.NOTIFY):
-                    self._senders.ask(effect)
+        for effect in await gather.effects_by_ref(conn, book=self._book, epoch=self._epoch, refs=refs):
+            if effect.result in FINAL_RESULTS and effect.kind not in (Kind.INSPECT, Kind.NOTIFY):
+                hint = self._hints.setdefault(effect.ref, _Hint(effect, [], now))
+                hint.letters += refs[effect.ref]
+                hint.ask_at = now
+
+    def _hints_answered(self, answers: Iterable[Answer]) -> list[int]:
+        """Letters whose question has its answer now."""
+        refs = {a.effect.ref for a in answers if a.asked and a.outcome.result in FINAL_RESULTS}
+        found = [self._hints.pop(ref) for ref in sorted(refs & self._hints.keys())]
+        return [letter_id for hint in found for letter_id in hint.letters]
 
     async def _fresh(self, conn: Any, answers: list[Answer]) -> list[Answer]:
         """Answers about effects that had their final result are folded into what the database has of them."""
@@ -400,7 +439,7 @@ class Writer:
         self._wake()
 
     async def _set_aside(
-        self, conn: Any, answers: list[Answer], letters: list[Letter], due: list[int], now: datetime
+        self, conn: Any, answers: list[Answer], letters: dict[int, str], due: list[int], now: datetime
     ) -> None:
         """Put the one thing that cannot be folded out of the way, where a person finds all of it."""
         with contextlib.suppress(Exception):
@@ -419,9 +458,9 @@ class Writer:
                         "far_side": effect.far_side,
                     }
                     await self._alarm(conn, "answer_set_aside", effect.ref, said, now)
-                for letter in letters:
-                    await conn.execute(PERSIST.set_letter_aside, self._book, letter.id, now)
-                    await self._alarm(conn, "letter_set_aside", str(letter.id), {"kind": letter.kind}, now)
+                for letter_id, kind in letters.items():
+                    await conn.execute(PERSIST.set_letter_aside, self._book, letter_id, now)
+                    await self._alarm(conn, "letter_set_aside", str(letter_id), {"kind": kind}, now)
                 for order_id in due:
                     await books.park(conn, book=self._book, order_id=order_id, until=now + ASIDE)
                     await self._alarm(conn, "order_set_aside", ids.public("ord", order_id), {}, now)
