@@ -23,6 +23,7 @@ from typing import Any, Self, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
+import hypothesis
 import pytest
 from argon2 import PasswordHasher
 
@@ -38,6 +39,13 @@ EXTERNAL_URL = os.environ.get("AIRBACK_TEST_DATABASE_URL") or os.environ.get("AI
 # What a test runs must not find the developer's own database by accident.
 os.environ.pop("AIRBACK_DATABASE_URL", None)
 os.environ.pop("AIRBACK_DATA", None)
+
+
+# A busy machine is no fault of what is tested.
+hypothesis.settings.register_profile(
+    "unhurried", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("unhurried")
 
 
 class OutsideNetwork(AssertionError):

@@ -1,7 +1,7 @@
 """Amounts in capitals, as the central bank's rules for bills write them."""
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from airback.evidence.amount_words import in_capitals
@@ -42,7 +42,6 @@ def test_an_amount_nobody_writes_is_refused(fen: int) -> None:
         in_capitals(fen)
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.integers(0, 10**14 - 1))
 def test_the_words_say_the_figure(fen: int) -> None:
     words = in_capitals(fen)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from airback.adapters.keys.files import FileKeys
@@ -249,7 +249,6 @@ def test_what_is_no_receipt_is_a_fault(keys: FileKeys, nothing: object) -> None:
     assert check_receipt(nothing, keys) == ["shape: receipt"]
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats() | st.text(),

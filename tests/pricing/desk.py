@@ -5,8 +5,6 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any, Final
 
-from hypothesis import HealthCheck, settings
-
 from airback.pricing.cards import DEFAULT_CARD, RateCard, parse_card
 from airback.pricing.quotes import QuoteAsk
 
@@ -15,7 +13,6 @@ QUOTE_ID: Final = "7H3K9QW2MZ4XV6T8RBN5CPYD0E"
 OTHER_ID: Final = "0123456789ABCDEFGHJKMNPQRS"
 
 #: A machine that does other things meanwhile must not fail a property.
-UNHURRIED: Final = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 BALANCE: Final = QuoteAsk(
     product="balance",

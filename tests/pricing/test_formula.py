@@ -13,7 +13,7 @@ from airback.domain.refusals import Refused
 from airback.pricing.cards import RateCard
 from airback.pricing.formula import Price, Terms, price
 from airback.pricing.quotes import QuoteAsk
-from tests.pricing.desk import BALANCE, CARD, NOW, UNHURRIED, card
+from tests.pricing.desk import BALANCE, CARD, NOW, card
 
 TODAY = date(2026, 11, 21)
 PLAIN: dict[str, Any] = {"expires_on": None, "province": None}
@@ -206,7 +206,6 @@ any_terms = st.builds(
 ).map(lambda t: replace(t, band_face_fen=t.face_fen))
 
 
-@UNHURRIED
 @given(any_card, any_terms)
 def test_the_lines_sum_to_the_net_and_each_part_adds_up(rate_card: RateCard, asked: Terms) -> None:
     found = price(card=rate_card, terms=asked)
@@ -224,7 +223,6 @@ def test_the_lines_sum_to_the_net_and_each_part_adds_up(rate_card: RateCard, ask
     assert all(type(line["amount_fen"]) is int and type(line["rate_ppm"]) is int for line in found.lines)
 
 
-@UNHURRIED
 @given(any_card, any_terms)
 def test_each_rounding_is_less_than_a_fen(rate_card: RateCard, asked: Terms) -> None:
     found = price(card=rate_card, terms=asked)
@@ -235,7 +233,6 @@ def test_each_rounding_is_less_than_a_fen(rate_card: RateCard, asked: Terms) -> 
     assert 0 <= excess < 1_000_000
 
 
-@UNHURRIED
 @given(any_card, any_terms, st.integers(1, 50_000))
 def test_a_higher_face_never_nets_less_within_a_band(
     rate_card: RateCard, asked: Terms, more_fen: int
@@ -246,7 +243,6 @@ def test_a_higher_face_never_nets_less_within_a_band(
     assert price(card=rate_card, terms=higher).net_fen >= price(card=rate_card, terms=asked).net_fen
 
 
-@UNHURRIED
 @given(any_card, any_terms, st.integers(1, 300))
 def test_a_later_expiry_never_nets_less(rate_card: RateCard, asked: Terms, days: int) -> None:
     if asked.expires_on is None:

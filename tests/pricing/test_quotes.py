@@ -26,7 +26,7 @@ from airback.pricing.quotes import (
     requote,
     sign_quote,
 )
-from tests.pricing.desk import BALANCE, CARD, NOW, OTHER_ID, QUOTE_ID, UNHURRIED, card
+from tests.pricing.desk import BALANCE, CARD, NOW, OTHER_ID, QUOTE_ID, card
 
 RATE_CARD = card()
 
@@ -150,7 +150,6 @@ any_ask = st.builds(
 )
 
 
-@UNHURRIED
 @given(st.lists(any_ask, max_size=12))
 def test_a_batch_answers_as_its_asks_do_one_by_one(asks: list[QuoteAsk]) -> None:
     ids = [f"{n:026d}" for n in range(len(asks))]
@@ -385,7 +384,6 @@ def test_a_signed_document_of_another_shape_is_refused(keys: FileKeys) -> None:
         assert refusal_of(sign_quote(body | change, keys=keys), keys) == "quote_invalid"
 
 
-@UNHURRIED
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats() | st.text(),

@@ -37,7 +37,7 @@ def test_each_planted_difference_is_found_and_named(kind: str) -> None:
     assert (found.outside, found.held) == (0, 0)
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.lists(st.sampled_from(KINDS), max_size=25), st.integers(0, 60), st.integers(0, 2**32))
 def test_any_mixture_of_differences_is_found_and_nothing_else(
     kinds: list[str], agreeing: int, seed: int
@@ -49,7 +49,7 @@ def test_any_mixture_of_differences_is_found_and_nothing_else(
     assert found.matched == planted.agreeing + duplicates
 
 
-@settings(deadline=None, max_examples=5)
+@settings(max_examples=5)
 @given(st.lists(st.sampled_from(KINDS), max_size=15), st.integers(0, 2**32))
 def test_the_order_of_rows_changes_no_name(kinds: list[str], seed: int) -> None:
     planted = plant(kinds, agreeing=20, seed=seed)

@@ -6,28 +6,35 @@ integers, booleans, null, lists and objects; a float is refused, since two machi
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
+
+_SCALARS: Final = frozenset({str, int, bool, type(None)})
+_encode: Final = json.JSONEncoder(
+    ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False
+).encode
 
 
 def canonical(value: Any) -> bytes:
     """Canonical bytes of a JSON value. Raises TypeError for a float or any type outside JSON."""
     _refuse_floats(value)
-    return json.dumps(
-        value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False
-    ).encode()
+    return _encode(value).encode()
 
 
 def _refuse_floats(value: Any) -> None:
-    if value is None or isinstance(value, str | int):
+    # Exact types first: every event is written this way, and abstract classes are slow to ask.
+    kind = type(value)
+    if kind in _SCALARS:
         return
-    if isinstance(value, Mapping):
+    if kind is dict or isinstance(value, Mapping):
         for key, item in value.items():
             if not isinstance(key, str):
                 raise TypeError("canonical JSON has text keys only")
-            _refuse_floats(item)
+            if type(item) not in _SCALARS:
+                _refuse_floats(item)
+    elif isinstance(value, str | int):
         return
-    if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray):
+    elif kind is list or (isinstance(value, Sequence) and not isinstance(value, bytes | bytearray)):
         for item in value:
             _refuse_floats(item)
-        return
-    raise TypeError(f"canonical JSON cannot hold a {type(value).__name__}")
+    else:
+        raise TypeError(f"canonical JSON cannot hold a {kind.__name__}")

@@ -5,6 +5,7 @@ upwards within one call. People see it as a prefix and 13 characters of Crockfor
 reference, which a far side keeps for ever, is 26 random base32 characters and derives from nothing.
 """
 
+import base64
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
@@ -13,6 +14,7 @@ EPOCH: Final = datetime(2024, 1, 1, tzinfo=UTC)
 _ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _VALUES: Final = {character: value for value, character in enumerate(_ALPHABET)} | {"O": 0, "I": 1, "L": 1}
 _RANDOM_BITS: Final = 22
+_CROCKFORD: Final = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", _ALPHABET.encode())
 
 
 def new_ids(*, now: datetime, entropy: Callable[[int], bytes], count: int = 1) -> list[int]:
@@ -27,11 +29,9 @@ def new_ids(*, now: datetime, entropy: Callable[[int], bytes], count: int = 1) -
 
 def public(prefix: str, identifier: int) -> str:
     """`public("ord", 5)` → `ord_0000000000005`."""
-    characters = []
-    for _ in range(13):
-        identifier, digit = divmod(identifier, 32)
-        characters.append(_ALPHABET[digit])
-    return f"{prefix}_{''.join(reversed(characters))}"
+    return (
+        f"{prefix}_{_base32((identifier << 15).to_bytes(10, 'big'))[:13]}"  # 65 bits in thirteen characters
+    )
 
 
 def parse_public(prefix: str, text: str) -> int | None:
@@ -50,9 +50,8 @@ def parse_public(prefix: str, text: str) -> int | None:
 
 def new_reference(*, entropy: Callable[[int], bytes]) -> str:
     """Twenty-six random base32 characters (130 bits): the client reference of one effect."""
-    value = int.from_bytes(entropy(17), "big") >> 6
-    characters = []
-    for _ in range(26):
-        value, digit = divmod(value, 32)
-        characters.append(_ALPHABET[digit])
-    return "".join(characters)
+    return _base32(entropy(17))[:26]
+
+
+def _base32(data: bytes) -> str:
+    return base64.b32encode(data).translate(_CROCKFORD).decode()

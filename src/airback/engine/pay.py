@@ -50,15 +50,14 @@ def plan_payouts(batch: Batch) -> None:
     for orders in groups.values():
         most = batch.rail(orders[0].rail).most_fen
         part: list[Order] = []
+        total_fen = 0
         for order in orders:
-            if (
-                part
-                and sum(o.credited_fen - o.paid_fen for o in part) + order.credited_fen - order.paid_fen
-                > most
-            ):
+            owed_fen = order.credited_fen - order.paid_fen
+            if part and total_fen + owed_fen > most:
                 _plan(batch, part)
-                part = []
+                part, total_fen = [], 0
             part.append(order)
+            total_fen += owed_fen
         _plan(batch, part)
 
 
