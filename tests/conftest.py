@@ -52,6 +52,14 @@ class OutsideNetwork(AssertionError):
     """A test tried to reach something that is not this machine."""
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Tests of one group share what is dear to make; a pair of libraries that drops groups runs it in every worker."""
+    if session.config.getoption("loadgroup", False):  # set in xdist's workers
+        for item in session.items:
+            if item.get_closest_marker("xdist_group") and "@" not in item.nodeid:
+                raise pytest.UsageError(f"xdist did not put {item.nodeid} into its group")
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """A whole group that could not run must not pass for one that did, also where xdist's workers ran it."""
     reasons = {str(report.longrepr[2]) for report in terminalreporter.getreports("skipped")}
