@@ -19,7 +19,7 @@ from airback.domain.ports.carrier import Carrier, Subscribers
 from airback.domain.ports.messenger import Messenger
 from airback.domain.ports.rail import Rail
 from airback.pricing.cards import RateCard, card_in_force, parse_card
-from airback.queries.verify import Finding, verify
+from airback.queries.verify import Finding, Verification, verify, verify_since_mark
 from airback.store import pool as pools
 from airback.store.embedded import ensure_running
 from airback.store.named_sql import load
@@ -105,7 +105,7 @@ class Platform:
 
 async def verified(
     platform: Platform, *, progress: Callable[[str, int, int], None] = lambda name, done, of: None
-) -> dict[str, Finding]:
+) -> Mapping[str, Finding]:
     """Every check of `airback.queries.verify` on the platform's book, beside the far sides' own statements."""
     return await verify(
         platform.pool,
@@ -114,6 +114,25 @@ async def verified(
         keys=platform.keys,
         carriers=platform.carriers,
         rails=platform.connected.far_sides.rails,
+        progress=progress,
+    )
+
+
+async def verified_since_mark(
+    platform: Platform,
+    *,
+    full: bool,
+    progress: Callable[[str, int, int], None] = lambda name, done, of: None,
+) -> Verification:
+    """The same of what came since the last run that found nothing, or of everything; leaves a mark when it is clean."""
+    return await verify_since_mark(
+        platform.pool,
+        book=platform.book,
+        now=platform.now(),
+        keys=platform.keys,
+        carriers=platform.carriers,
+        rails=platform.connected.far_sides.rails,
+        full=full,
         progress=progress,
     )
 

@@ -147,6 +147,9 @@ def build_parser() -> argparse.ArgumentParser:
     check = verbs.add_parser(
         "verify", parents=[shared, machine], help="check what must always hold on the live database"
     )
+    check.add_argument(
+        "--full", action="store_true", help="everything, not only what came since the last clean run"
+    )
     check.set_defaults(module="verify")
 
     simulate = verbs.add_parser(

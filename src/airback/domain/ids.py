@@ -21,10 +21,14 @@ def new_ids(*, now: datetime, entropy: Callable[[int], bytes], count: int = 1) -
     """`count` ascending ids, count ≤ 2**21. The first has random low bits, the rest follow it one by one."""
     if not 0 <= count <= 1 << (_RANDOM_BITS - 1):
         raise ValueError("count out of range")
-    milliseconds = int((now - EPOCH).total_seconds() * 1000)
     start = int.from_bytes(entropy(4), "big") & ((1 << (_RANDOM_BITS - 1)) - 1)
-    first = (milliseconds << _RANDOM_BITS) | start
+    first = lowest_id(now) | start
     return list(range(first, first + count))
+
+
+def lowest_id(moment: datetime) -> int:
+    """The lowest id that can be made at `moment`: ids made from then on are not below it."""
+    return int((moment - EPOCH).total_seconds() * 1000) << _RANDOM_BITS
 
 
 def public(prefix: str, identifier: int) -> str:
