@@ -96,11 +96,16 @@ async def _stands(
             return {} if card is None else {"version": str(card.version), "document": card.document}
 
 
-async def _correction(
-    conn: asyncpg.Connection, book: int, about: str
-) -> console.CorrectionRow | None:
+async def _correction(conn: asyncpg.Connection, book: int, about: str) -> console.CorrectionRow | None:
     found = ids.parse_public("cor", about)
     return None if found is None else await console.correction(conn, book=book, correction_id=found)
+
+
+async def _check_correction(conn: asyncpg.Connection, book: int, after: Mapping[str, Any]) -> None:
+    """Refuse what the book would not allow as it stands; the writer looks again when he gets there."""
+    found = await _correction(conn, book, after["correction"])
+    if found is not None:
+        found.correction.check(after["amount_fen"])
 
 
 def _correction_stands(found: console.CorrectionRow) -> dict[str, Any]:
