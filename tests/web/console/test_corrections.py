@@ -24,9 +24,9 @@ async def test_open_corrections_are_listed_the_oldest_first(world: World) -> Non
     for row, parts in zip(
         rows,
         (
-            ("Delivery reversed", "¥95.50", "¥65.50", "Recovered ¥30.00", "Operator", "9 d", "Settle"),
-            ("Delivery reversed", "¥95.50", "¥86.91", "Seller", "27 h", "Settle"),
-            ("Payment returned", "¥86.91", "Seller", "3 h", "Settled by paying the seller again"),
+            ("Delivery reversed", "¥95.50", "¥65.50", "Recovered ¥30.00", "Operator", "9 days ago", "Settle"),
+            ("Delivery reversed", "¥95.50", "¥86.91", "Seller", "27 h ago", "Settle"),
+            ("Payment returned", "¥86.91", "Seller", "3 h ago", "Settled by paying the seller again"),
         ),
         strict=True,
     ):

@@ -195,7 +195,7 @@ async def test_the_overview_counts_what_is_there(world: World) -> None:
     for said in (
         '<div class="h1 mb-1 console-figure">10</div>',  # open orders
         "2 need a person",
-        "3 corrections open",
+        "Open corrections: 3",
         '<div class="h1 mb-1 console-figure">18</div>',  # accepted in 24 hours
         "¥50,652.36",  # safeguarded less what left through rails
         "¥44,568.82",  # owed
