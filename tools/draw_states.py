@@ -27,6 +27,11 @@ DRAWN = (
     ("A payout", "airback.payouts.states", "TRANSITIONS"),
     ("A demand", "airback.market.states", "TRANSITIONS"),
     ("A break: a difference from a far side's statement", "airback.reconciliation.breaks", "TRANSITIONS"),
+    (
+        "A correction: what came back after it was final",
+        "airback.orders.corrections",
+        "TRANSITIONS",
+    ),
     ("A proposal: what one person asks and another decides", "airback.staff.proposals", "TRANSITIONS"),
 )
 

@@ -84,6 +84,8 @@ def pages(made: dict[str, Any], proposal: str) -> dict[str, str]:
         "outlets": "/console/outlets",
         "money": "/console/money",
         "breaks": "/console/breaks",
+        "corrections": "/console/corrections?show=all",
+        "propose-correction": f"/console/approvals/propose/correction?about={made['cor']}",
         "prices": "/console/prices",
         "licences": "/console/licences",
         "staff": "/console/staff",

@@ -13,6 +13,11 @@ from airback.staff.roles import GRANTS
 GOOD: dict[str, dict[str, Any]] = {
     "finance:deposit:credit": {"outlet": "yida", "amount_fen": 100},
     "finance:float:credit": {"amount_fen": 100},
+    "finance:correction:settle": {
+        "correction": "cor_0000000000005",
+        "settlement": "recovered",
+        "amount_fen": 100,
+    },
     "pricing:rate_card:publish": {"document": {"v": 1}, "effective_at": "2026-12-01T00:00:00+00:00"},
     "operations:effect:resolve": {"effect": "0" * 26, "result": "failed"},
     "operations:order:decide": {"order": "ord_1", "course": "pay"},
@@ -83,6 +88,8 @@ def test_an_amount_that_is_none_is_refused(amount: object, code: str) -> None:
         ("operations:effect:resolve", "result", ["failed"]),
         ("reconciliation:break:resolve", "correction", "hide"),
         ("operations:order:decide", "course", "close"),
+        ("finance:correction:settle", "settlement", "repaid"),
+        ("finance:correction:settle", "settlement", 1),
         ("operations:book:pause", "routing", "false"),
         ("operations:book:pause", "reason", "x" * 501),
         ("compliance:licence:record", "capabilities", []),
@@ -160,6 +167,8 @@ def test_a_key_nobody_knows_is_shown_last_and_as_it_is() -> None:
         (["a", "b"], Form.WORDS, "a, b"),
         ("succeeded", Form.RESULT, "Succeeded"),
         ("odd", Form.RESULT, "odd"),
+        ("platform", Form.BEARER, "Operator"),
+        ("written_off", Form.SETTLEMENT, "Written off: the operator bears it"),
     ],
 )
 def test_a_value_is_shown_by_its_form(value: object, form: Form, text: str | None) -> None:

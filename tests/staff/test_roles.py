@@ -12,10 +12,11 @@ TABLE = {
     "risk": READS | {"exchanges:read", "pause:propose", "pause:approve", "resume:approve"},
     "compliance": READS
     | {"exchanges:read", "staff:read", "deposit:approve", "pause:propose", "pause:approve", "resume:approve"}
-    | {"licence:propose", "licence:approve", "break:approve"},
+    | {"licence:propose", "licence:approve", "break:approve", "correction:approve"},
     "finance": READS
     | {"exchanges:read", "deposit:propose", "deposit:approve", "rate_card:approve", "effect:approve"}
-    | {"pause:propose", "pause:approve", "resume:approve", "break:propose", "break:approve", "order:approve"},
+    | {"pause:propose", "pause:approve", "resume:approve", "break:propose", "break:approve", "order:approve"}
+    | {"correction:propose", "correction:approve"},
     "support": {
         "orders:read",
         "orders:cancel",

@@ -707,6 +707,31 @@ _TABLE: Final = (
         "请在我的订单中查看,或重新开始。",
         "Look under My orders, or start again.",
     ),
+    # -- corrections
+    Refusal(
+        "correction_settled",
+        409,
+        "该更正已经了结。",
+        "This correction is already settled.",
+        "请查看其了结情况。",
+        "See how it was settled.",
+    ),
+    Refusal(
+        "correction_exceeded",
+        422,
+        "金额超过尚未了结的部分。",
+        "The amount is above what is left to settle.",
+        "请填写不超过未了结部分的金额。",
+        "Enter no more than what is left.",
+    ),
+    Refusal(
+        "correction_repays",
+        409,
+        "退回的付款在重新付给卖家后自动了结。",
+        "A returned payment is settled by paying the seller again.",
+        "请在订单中查看付款情况。",
+        "See on the order's page how it is paid.",
+    ),
     *STATEMENT_REFUSALS,
     # -- our own
     Refusal(

@@ -26,6 +26,7 @@ from airback.evidence.events import leaf
 from airback.ledger.accounts import Account, account
 from airback.ledger.postings import Balances, Phase, Transfer
 from airback.market.matching import DemandBook
+from airback.orders.corrections import Correction, Settlement
 from airback.orders.states import FILL_TRANSITIONS, FINAL, TRANSITIONS, FillState, State
 from airback.payouts.states import TRANSITIONS as PAYOUT_TRANSITIONS
 from airback.payouts.states import State as PayoutState
@@ -54,20 +55,6 @@ class ResultRow:
     applied: bool
     outcome: Outcome
     at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Correction:
-    """What came back after it was final for us. `bearer` bears `amount_fen`; `claim_fen` of it is claimed from the seller."""
-
-    id: int
-    order_id: int
-    effect_id: int
-    kind: str
-    bearer: str
-    amount_fen: int
-    claim_fen: int
-    opened_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +107,7 @@ class Batch:
     full: frozenset[str] = frozenset()
     proofs: dict[int, Proof] = field(default_factory=dict)
     breaks: dict[int, OpenBreak] = field(default_factory=dict)
+    corrections_known: dict[int, Correction] = field(default_factory=dict)
     # decisions
     transfers: list[Transfer] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
@@ -132,7 +120,9 @@ class Batch:
     payouts: dict[int, Payout] = field(default_factory=dict)
     receipts: dict[int, dict[str, Any]] = field(default_factory=dict)
     alarms: list[Alarm] = field(default_factory=list)
+    alarms_closed: list[tuple[str, str]] = field(default_factory=list)
     corrections: list[Correction] = field(default_factory=list)
+    corrections_settled: dict[int, Correction] = field(default_factory=dict)
     claims_kept: list[int] = field(default_factory=list)
     claims_freed: list[int] = field(default_factory=list)
     letters: list[int] = field(default_factory=list)
@@ -379,6 +369,32 @@ class Batch:
     def alarm(self, kind: str, subject: str, **detail: Any) -> None:
         """Open work for a person, once per kind and subject."""
         self.alarms.append(Alarm(kind, subject, detail, self.now + self.policy.review_within))
+
+    def close_alarm(self, kind: str, subject: str) -> None:
+        """The work that an alarm asked for is done."""
+        self.alarms_closed.append((kind, subject))
+
+    # -- corrections
+
+    def settle_correction(
+        self, correction: Correction, settlement: Settlement, amount_fen: int, *, order: Order, **facts: Any
+    ) -> None:
+        """So much of a correction was made good. The alarm that it is ends with the last of it."""
+        after = correction.settled(settlement, amount_fen, now=self.now)
+        self.corrections_known[after.id] = self.corrections_settled[after.id] = after
+        public = ids.public("cor", after.id)
+        self.record(
+            "engine:correction:settled",
+            order=order,
+            correction=public,
+            kind=str(after.kind),
+            settlement=str(settlement),
+            amount_fen=amount_fen,
+            left_fen=after.left_fen,
+            **facts,
+        )
+        if after.closed_at is not None:
+            self.close_alarm(str(after.kind), public)
 
     def all_fills(self) -> Iterable[Fill]:
         """Every fill of the batch's orders."""

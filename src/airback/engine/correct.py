@@ -3,22 +3,21 @@
 A delivery that is reversed makes the outlet whole at once. While the connector says that a delivery can still be
 reversed, the seller bears what they were paid for it, as a claim on them; afterwards the platform bears all of it.
 A payment that comes back makes the seller's money payable again. Each correction says who bears what, and is a
-person's work until they close it.
+person's work until it is settled: a delivery's by two people, a payment's by paying the seller again.
 """
 
-from datetime import datetime
+from typing import Any
 
 from airback.domain import ids
 from airback.domain.effects import Kind, Outcome, Result
-from airback.engine.batch import Batch, Correction
-from airback.engine.records import OpenEffect, Order, Payout
+from airback.engine.batch import Batch
+from airback.engine.records import Letter, OpenEffect, Order, Payout
 from airback.engine.reserve import HOUSE, payer
-from airback.ledger.accounts import account, payable
+from airback.ledger.accounts import Account, account, payable
+from airback.orders.corrections import Bearer, Correction, Settlement
+from airback.orders.corrections import Kind as CorrectionKind
 from airback.orders.states import State
 from airback.payouts.states import State as PayoutState
-
-SELLER = "seller"
-PLATFORM = "platform"
 
 
 def after_the_end(batch: Batch, effect: OpenEffect, outcome: Outcome, *, asked: bool) -> list[int]:
@@ -65,7 +64,6 @@ def _delivery_reversed(batch: Batch, order: Order, effect: OpenEffect, outcome: 
     fill = next(fill for fill in order.fills if fill.id == effect.fill_id)
     refund_fen = fill.pays_fen
     final = order.final_at is not None and batch.now >= order.final_at
-    bearer = PLATFORM if final else SELLER
     share_fen = (
         order.net_fen * fill.delivered_fen // order.delivered_fen if order.credited_fen else refund_fen
     )
@@ -74,8 +72,8 @@ def _delivery_reversed(batch: Batch, order: Order, effect: OpenEffect, outcome: 
         batch,
         order,
         effect,
-        kind="delivery_reversed",
-        bearer=bearer,
+        kind=CorrectionKind.DELIVERY_REVERSED,
+        bearer=Bearer.SELLER if claim_fen else Bearer.PLATFORM,
         amount_fen=refund_fen,
         claim_fen=claim_fen,
     )
@@ -88,7 +86,11 @@ def _delivery_reversed(batch: Batch, order: Order, effect: OpenEffect, outcome: 
         order=order,
     )
     for leg, (bearing, amount_fen) in enumerate(
-        ((account(f"recourse:{order.seller}"), claim_fen), (account("loss"), refund_fen - claim_fen)), start=1
+        (
+            (_bearing(Bearer.SELLER, order), claim_fen),
+            (_bearing(Bearer.PLATFORM, order), refund_fen - claim_fen),
+        ),
+        start=1,
     ):
         batch.post(
             "reversal",
@@ -126,11 +128,57 @@ def _payment_returned(batch: Batch, payout: Payout, effect: OpenEffect) -> list[
         order = batch.orders[order_id]
         order.paid_fen -= share_fen
         order.changed = True
-        _open(batch, order, effect, kind="payment_returned", bearer=SELLER, amount_fen=share_fen, claim_fen=0)
+        _open(
+            batch,
+            order,
+            effect,
+            kind=CorrectionKind.PAYMENT_RETURNED,
+            bearer=Bearer.SELLER,
+            amount_fen=share_fen,
+            claim_fen=0,
+        )
         if order.state is State.CREDITED:
             batch.move(order, State.AWAITING_SELLER, code="payment_returned")
             batch.wait(order, batch.policy.seller_patience)
     return list(payout.orders)
+
+
+def settle_correction(
+    batch: Batch, correction: Correction | None, after: dict[str, Any], *, letter: Letter
+) -> None:
+    """Make good a part of a reversed delivery, as two people decided. The decision's letter names the posting.
+
+    Money that came back is the operator's own: it made the outlet whole with its own. It takes the claim on the seller
+    away, or the loss. Writing off turns a claim into loss; what is the operator's loss already needs no posting.
+    """
+    if correction is None:
+        return
+    order = batch.orders[correction.order_id]
+    settlement, amount_fen = Settlement(after["settlement"]), int(after["amount_fen"])
+    stands = _bearing(correction.bearer, order)
+    against = account("cash:own") if settlement is Settlement.RECOVERED else _bearing(Bearer.PLATFORM, order)
+    if against != stands:
+        kind = "recovery" if settlement is Settlement.RECOVERED else "write_off"
+        batch.post(kind, subject=letter.id, debit=against, credit=stands, amount_fen=amount_fen, order=order)
+    batch.settle_correction(
+        correction, settlement, amount_fen, order=order, proposal=str(letter.body["proposal"])
+    )
+
+
+def repaid(batch: Batch, order: Order) -> None:
+    """An order is paid in full: what was returned of its payments is made good."""
+    for correction in list(batch.corrections_known.values()):
+        if (
+            correction.order_id == order.id
+            and correction.kind is CorrectionKind.PAYMENT_RETURNED
+            and correction.closed_at is None
+        ):
+            batch.settle_correction(correction, Settlement.REPAID, correction.left_fen, order=order)
+
+
+def _bearing(bearer: Bearer, order: Order) -> Account:
+    """Where what somebody bears stands: a claim on the seller, or the operator's loss."""
+    return account(f"recourse:{order.seller}") if bearer is Bearer.SELLER else account("loss")
 
 
 def _open(
@@ -138,12 +186,11 @@ def _open(
     order: Order,
     effect: OpenEffect,
     *,
-    kind: str,
-    bearer: str,
+    kind: CorrectionKind,
+    bearer: Bearer,
     amount_fen: int,
     claim_fen: int,
 ) -> Correction:
-    at: datetime = batch.now
     correction = Correction(
         id=batch.new_id(),
         order_id=order.id,
@@ -152,16 +199,21 @@ def _open(
         bearer=bearer,
         amount_fen=amount_fen,
         claim_fen=claim_fen,
-        opened_at=at,
+        opened_at=batch.now,
     )
     batch.corrections.append(correction)
-    facts = {"amount_fen": amount_fen, "bearer": bearer, "claim_fen": claim_fen, "state": str(order.state)}
+    facts = {
+        "amount_fen": amount_fen,
+        "bearer": str(bearer),
+        "claim_fen": claim_fen,
+        "state": str(order.state),
+    }
     batch.record(
         "engine:correction:opened",
         order=order,
         correction=ids.public("cor", correction.id),
-        kind=kind,
+        kind=str(kind),
         **facts,
     )
-    batch.alarm(kind, ids.public("cor", correction.id), order=ids.public("ord", order.id), **facts)
+    batch.alarm(str(kind), ids.public("cor", correction.id), order=ids.public("ord", order.id), **facts)
     return correction

@@ -9,10 +9,12 @@ from airback.domain import ids
 from airback.domain.effects import Kind, Outcome, Result
 from airback.domain.refusals import Refused
 from airback.engine.batch import Batch
+from airback.engine.correct import settle_correction
 from airback.engine.reconcile import resolve_break
 from airback.engine.records import Answer, Letter, Order
 from airback.engine.reserve import release_fills, reopen, settle_earmark
 from airback.ledger.accounts import account, deposit, safeguarded
+from airback.orders.corrections import Correction
 from airback.orders.states import FINAL, TRANSITIONS, FillState, State
 from airback.pricing.cards import in_force_from, parse_card
 from airback.reconciliation.breaks import State as BreakState
@@ -102,6 +104,8 @@ def decided(batch: Batch, letter: Letter) -> tuple[list[Answer], list[int]]:
             batch.routing = True
         case "reconciliation:break:resolve":
             resolve_break(batch, after, proposal=str(body["proposal"]))
+        case "finance:correction:settle":
+            settle_correction(batch, _correction_of(batch, after), after, letter=letter)
         case "operations:effect:resolve":
             answers = _resolve(batch, after)
         case "operations:order:decide":
@@ -124,6 +128,9 @@ def _stands(batch: Batch, action: str, after: dict[str, Any]) -> dict[str, Any]:
         case "reconciliation:break:resolve":
             found = batch.breaks.get(ids.parse_public("brk", str(after["break"])) or 0)
             return {} if found is None else {"state": str(BreakState.OPEN), "left_fen": found.left_fen}
+        case "finance:correction:settle":
+            correction = _correction_of(batch, after)
+            return {} if correction is None else {"left_fen": correction.left_fen}
         case "operations:order:decide":
             order = _order_of(batch, after)
             return {} if order is None else {"state": str(order.state), "code": order.code}
@@ -137,6 +144,14 @@ def _possible(batch: Batch, action: str, after: dict[str, Any]) -> bool:
             parse_card(_card_document(batch, after))
         except Refused:
             return False
+    if action == "finance:correction:settle":
+        correction = _correction_of(batch, after)
+        try:
+            if correction is not None:
+                correction.check(int(after["amount_fen"]))
+        except Refused:
+            return False
+        return correction is not None
     if action == "operations:order:decide":
         order = _order_of(batch, after)
         if order is None or (after["course"] in _ENDS and batch.open_of(order, *_MOVES)):
@@ -161,6 +176,10 @@ def _resolve(batch: Batch, after: dict[str, Any]) -> list[Answer]:
     code = None if result is Result.SUCCEEDED else "delivery_failed"
     outcome = Outcome(result, code=code, amount_fen=None if amount is None else int(amount))
     return [Answer(effect, outcome, asked=False)]
+
+
+def _correction_of(batch: Batch, after: dict[str, Any]) -> Correction | None:
+    return batch.corrections_known.get(ids.parse_public("cor", str(after["correction"])) or 0)
 
 
 def _order_of(batch: Batch, after: dict[str, Any]) -> Order | None:

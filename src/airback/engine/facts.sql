@@ -136,6 +136,16 @@ LEFT JOIN LATERAL (SELECT r.result FROM effect_results r
 WHERE e.book = $1 AND e.ref = ANY($2::text[])
 ORDER BY e.id
 
+-- name: corrections
+-- Corrections by id, open or settled.
+SELECT id, order_id, effect_id, kind, bearer, amount_fen, claim_fen, opened_at, recovered_fen, written_off_fen, closed_at
+FROM corrections WHERE book = $1 AND id = ANY($2::bigint[])
+
+-- name: returned_payments
+-- Corrections of orders that wait until their seller is paid again.
+SELECT id, order_id, effect_id, kind, bearer, amount_fen, claim_fen, opened_at, recovered_fen, written_off_fen, closed_at
+FROM corrections WHERE book = $1 AND order_id = ANY($2::bigint[]) AND kind = 'payment_returned' AND closed_at IS NULL
+
 -- name: open_breaks
 -- Breaks that somebody decided on, as far as they are still open.
 SELECT id, far_side, kind, explanation, left_fen FROM breaks WHERE book = $1 AND id = ANY($2::bigint[]) AND state = 'open'

@@ -16,6 +16,8 @@ from airback.engine.reserve import HOUSE, floor_ppm
 from airback.ledger.accounts import account, deposit, payable
 from airback.ledger.postings import Standing
 from airback.market.matching import LEAST_PART_FEN, Demand, rank
+from airback.orders.corrections import Bearer, Correction
+from airback.orders.corrections import Kind as CorrectionKind
 from airback.orders.states import FillState, State
 from airback.payouts.states import State as PayoutState
 from airback.store.named_sql import load
@@ -115,6 +117,17 @@ async def facts(
         for order_id in payout.orders:
             if order_id in batch.orders:
                 batch.orders[order_id].payouts.append(payout)
+    returned = sorted(
+        {
+            id
+            for payout in batch.payouts.values()
+            if payout.state is PayoutState.RETURNED
+            for id in payout.orders
+        }
+    )
+    if returned:
+        for row in await conn.fetch(SQL.returned_payments, book, returned):
+            batch.corrections_known[row["id"]] = _correction(row)
     outlets = set[str]()
     matching = [o for o in batch.orders.values() if o.state in _MAY_MATCH]
     if matching:
@@ -213,6 +226,13 @@ async def open_breaks(conn: Any, batch: Batch, break_ids: Sequence[int]) -> None
         batch.breaks[row["id"]] = OpenBreak(**dict(row))
 
 
+async def corrections(conn: Any, batch: Batch, correction_ids: Sequence[int]) -> set[int]:
+    """Bring in these corrections, open or settled. Returns the orders they stand beside."""
+    rows = await conn.fetch(SQL.corrections, batch.book, list(correction_ids))
+    batch.corrections_known.update((row["id"], _correction(row)) for row in rows)
+    return {row["order_id"] for row in rows}
+
+
 async def open_effects(conn: Any, *, book: int, epoch: int) -> list[OpenEffect]:
     """Every effect without a final result, adopted into `epoch`. What a former epoch journalled is asked about, not sent."""
     return [_effect(row, epoch) for row in await conn.fetch(SQL.open_effects, book)]
@@ -295,6 +315,13 @@ def _payout(row: asyncpg.Record) -> Payout:
         created_at=row["created_at"],
         orders=dict(zip(row["order_ids"], row["shares"], strict=True)),
     )
+
+
+def _correction(row: asyncpg.Record) -> Correction:
+    values = dict(row)
+    values["kind"] = CorrectionKind(values["kind"])
+    values["bearer"] = Bearer(values["bearer"])
+    return Correction(**values)
 
 
 def _demand(row: asyncpg.Record) -> Demand:

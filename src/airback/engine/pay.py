@@ -6,6 +6,7 @@ from airback.domain import ids
 from airback.domain.effects import Kind, Outcome, Result
 from airback.domain.ports.rail import PayRequest
 from airback.engine.batch import Batch
+from airback.engine.correct import repaid
 from airback.engine.hold import NEVER_ARRIVED
 from airback.engine.notify import notify
 from airback.engine.records import OpenEffect, Order, Payout
@@ -78,6 +79,8 @@ def paid_answered(batch: Batch, payout: Payout, effect: OpenEffect, outcome: Out
         for order in orders:
             order.paid_fen += payout.orders[order.id]
             order.changed = True
+            if order.paid_fen >= order.credited_fen:
+                repaid(batch, order)
             notify(batch, order, "paid", payout.orders[order.id])
     elif outcome.result is Result.AWAITING_SELLER:
         if payout.state is PayoutState.SENT:

@@ -221,16 +221,24 @@ async def _log(conn: Any, batch: Batch) -> None:
         await conn.execute(SQL.insert_receipts, batch.book, batch.now, list(batch.receipts), documents)
     if batch.corrections:
         correction_rows = [
-            (c.id, c.order_id, c.effect_id, c.kind, c.bearer, c.amount_fen, c.claim_fen)
+            (c.id, c.order_id, c.effect_id, str(c.kind), str(c.bearer), c.amount_fen, c.claim_fen)
             for c in batch.corrections
         ]
         await conn.execute(SQL.insert_corrections, batch.book, batch.now, *_columns(correction_rows))
+    if batch.corrections_settled:
+        settled_rows = [
+            (c.id, c.recovered_fen, c.written_off_fen, c.closed_at)
+            for c in batch.corrections_settled.values()
+        ]
+        await conn.execute(SQL.settle_corrections, batch.book, *_columns(settled_rows))
     if batch.alarms:
         alarm_rows = [
             (batch.new_id(), a.kind, a.subject, msgspec.json.encode(a.detail).decode(), a.due_at)
             for a in batch.alarms
         ]
         await conn.execute(SQL.insert_alarms, batch.book, batch.now, *_columns(alarm_rows))
+    if batch.alarms_closed:
+        await conn.execute(SQL.close_alarms, batch.book, batch.now, *_columns(batch.alarms_closed))
 
 
 async def _decisions(conn: Any, batch: Batch) -> None:

@@ -138,11 +138,22 @@ SELECT $1, $2, v.id, v.document::jsonb FROM unnest($3::bigint[], $4::text[]) AS 
 INSERT INTO corrections (book, opened_at, id, order_id, effect_id, kind, bearer, amount_fen, claim_fen)
 SELECT $1, $2, v.* FROM unnest($3::bigint[], $4::bigint[], $5::bigint[], $6::text[], $7::text[], $8::bigint[], $9::bigint[]) AS v
 
+-- name: settle_corrections
+-- What was made good of corrections; guarded by nothing but the fence.
+UPDATE corrections c SET recovered_fen = v.recovered_fen, written_off_fen = v.written_off_fen, closed_at = v.closed_at
+FROM unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::timestamptz[]) AS v(id, recovered_fen, written_off_fen, closed_at)
+WHERE c.book = $1 AND c.id = v.id
+
 -- name: insert_alarms
 INSERT INTO alarms (book, opened_at, id, kind, subject, detail, due_at)
 SELECT $1, $2, v.id, v.kind, v.subject, v.detail::jsonb, v.due_at
 FROM unnest($3::bigint[], $4::text[], $5::text[], $6::text[], $7::timestamptz[]) AS v(id, kind, subject, detail, due_at)
 ON CONFLICT (book, kind, subject) WHERE closed_at IS NULL DO NOTHING
+
+-- name: close_alarms
+-- Alarms whose work is done.
+UPDATE alarms a SET closed_at = $2 FROM unnest($3::text[], $4::text[]) AS v(kind, subject)
+WHERE a.book = $1 AND a.kind = v.kind AND a.subject = v.subject AND a.closed_at IS NULL
 
 -- name: delete_letters
 DELETE FROM inbox WHERE book = $1 AND id = ANY($2::bigint[])

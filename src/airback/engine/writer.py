@@ -255,6 +255,7 @@ class Writer:
         payout_ids = set[int]()
         deposits = set[str]()
         breaks = list[int]()
+        corrections = list[int]()
         licences: list[str] = []
         effects = [answer.effect for answer in answers]
         for letter in letters:
@@ -267,6 +268,9 @@ class Writer:
             if action == "reconciliation:break:resolve":
                 found = ids.parse_public("brk", str(letter.body["after"]["break"]))
                 breaks += [] if found is None else [found]
+            elif action == "finance:correction:settle":
+                found = ids.parse_public("cor", str(letter.body["after"]["correction"]))
+                corrections += [] if found is None else [found]
             elif action == "finance:deposit:credit":
                 deposits.add(str(letter.body["after"]["outlet"]))
             elif action == "compliance:licence:record":
@@ -279,6 +283,8 @@ class Writer:
                 order_ids.add(effect.order_id)
             if effect.payout_id is not None:
                 payout_ids.add(effect.payout_id)
+        if corrections:
+            order_ids |= await gather.corrections(conn, batch, corrections)
         await gather.facts(conn, batch, order_ids=order_ids, payout_ids=sorted(payout_ids), deposits=deposits)
         if breaks:
             await gather.open_breaks(conn, batch, breaks)

@@ -12,6 +12,7 @@ import asyncpg
 
 from airback.domain import ids
 from airback.ledger.accounts import CLIENT_MONEY
+from airback.orders.corrections import Bearer, Correction, Kind
 from airback.store import named_sql
 
 _SQL: Final = named_sql.load("console.sql", package="airback.queries")
@@ -90,6 +91,15 @@ class OpenEffect:
     result: str
     asks: int
     ask_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class CorrectionRow:
+    """A correction with the effect that was taken back: at which far side, under which reference."""
+
+    correction: Correction
+    far_side: str
+    ref: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,6 +280,32 @@ async def order_to_decide(conn: asyncpg.Connection, *, book: int, order_id: int)
     """One order, in review or still under way, or nothing when it has ended."""
     found = await orders_in_review(conn, book=book, order_id=order_id, limit=1)
     return found[0] if found else {}
+
+
+async def corrections(
+    conn: asyncpg.Connection, *, book: int, open_only: bool = True, limit: int = 200
+) -> list[CorrectionRow]:
+    """Open corrections, the oldest first; with `open_only` false the settled ones after them, the last first."""
+    rows = await conn.fetch(_SQL.corrections, book, None, open_only, limit)
+    return [_correction_row(row) for row in rows]
+
+
+async def correction(conn: asyncpg.Connection, *, book: int, correction_id: int) -> CorrectionRow | None:
+    """One correction, open or settled, or None."""
+    row = await conn.fetchrow(_SQL.corrections, book, correction_id, False, 1)
+    return None if row is None else _correction_row(row)
+
+
+async def count_open_corrections(conn: asyncpg.Connection, *, book: int) -> int:
+    """How many corrections are open."""
+    return int(await conn.fetchval(_SQL.count_open_corrections, book))
+
+
+def _correction_row(row: asyncpg.Record) -> CorrectionRow:
+    values = dict(row)
+    far_side, ref = values.pop("far_side"), values.pop("ref")
+    values["kind"], values["bearer"] = Kind(values["kind"]), Bearer(values["bearer"])
+    return CorrectionRow(Correction(**values), far_side, ref)
 
 
 async def order_of(conn: asyncpg.Connection, *, book: int, text: str) -> int | None:

@@ -49,6 +49,17 @@ FROM work w JOIN orders o ON o.book = w.book AND o.id = w.order_id
 WHERE w.book = $1 AND CASE WHEN $2::bigint IS NULL THEN o.state = 'in_review' ELSE w.order_id = $2 END
 ORDER BY o.id LIMIT $3
 
+-- name: corrections
+-- Open corrections, the oldest first, then the settled ones, the last first; or the one whose id is given.
+SELECT c.id, c.order_id, c.effect_id, c.kind, c.bearer, c.amount_fen, c.claim_fen, c.opened_at, c.recovered_fen,
+       c.written_off_fen, c.closed_at, e.far_side, e.ref
+FROM corrections c JOIN effects e ON e.book = c.book AND e.id = c.effect_id
+WHERE c.book = $1 AND ($2::bigint IS NULL OR c.id = $2) AND (NOT $3 OR c.closed_at IS NULL)
+ORDER BY c.closed_at DESC NULLS FIRST, c.opened_at, c.id LIMIT $4
+
+-- name: count_open_corrections
+SELECT count(*) FROM corrections WHERE book = $1 AND closed_at IS NULL
+
 -- name: effect_place
 -- The order an effect belongs to, by the effect's reference, open or not.
 SELECT e.order_id, e.payout_id,

@@ -53,6 +53,7 @@ _CHECKS: Final = (
     ("3", "paid_is_within_credited"),
     ("3", "payout_is_the_sum_of_its_shares"),
     ("3", "payable_is_what_orders_say"),
+    ("3", "recourse_is_what_corrections_say"),
     ("3", "card_belongs_to_one_order"),
     ("4", "open_order_has_a_due_time"),
     ("4", "ended_order_has_no_work"),

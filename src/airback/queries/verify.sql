@@ -151,6 +151,17 @@ FROM accounts a LEFT JOIN (
 WHERE a.book = $1 AND a.code LIKE 'payable:%' AND ($2::text[] IS NULL OR a.code = ANY($2))
   AND a.credits_posted - a.debits_posted <> coalesce(o.owed, 0)
 
+-- name: recourse_is_what_corrections_say
+-- 3. What the ledger claims of a seller is what their corrections claim less what of it was made good.
+SELECT coalesce(a.code, c.code) AS subject,
+       format('the ledger claims %s fen, the corrections %s', coalesce(a.claimed, 0), coalesce(c.claimed, 0)) AS detail
+FROM (SELECT code, debits_posted - credits_posted AS claimed FROM accounts
+      WHERE book = $1 AND code LIKE 'recourse:%' AND asset = 'CNY') a
+FULL JOIN (SELECT 'recourse:' || o.seller AS code, sum(c.claim_fen - c.recovered_fen - c.written_off_fen) AS claimed
+           FROM corrections c JOIN orders o ON o.book = c.book AND o.id = c.order_id
+           WHERE c.book = $1 AND c.bearer = 'seller' GROUP BY o.seller) c ON c.code = a.code
+WHERE coalesce(a.claimed, 0) <> coalesce(c.claimed, 0)
+
 -- name: card_belongs_to_one_order
 -- 3. A card that was sold keeps its claim for ever, and no other order of that card succeeded.
 SELECT o.id::text AS subject,

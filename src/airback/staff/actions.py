@@ -33,6 +33,8 @@ class Form(StrEnum):
     COURSE = "course"
     DOCUMENT = "document"
     CORRECTION = "correction"
+    BEARER = "bearer"
+    SETTLEMENT = "settlement"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +127,7 @@ class Change:
 _OUTLET: Final = Field("outlet", Form.TEXT, "渠道", "Outlet")
 _EFFECT: Final = Field("effect", Form.TEXT, "指令流水号", "Effect's reference")
 _BREAK: Final = Field("break", Form.TEXT, "差异编号", "Break")
+_CORRECTION: Final = Field("correction", Form.TEXT, "更正编号", "Correction")
 _ORDER: Final = Field("order", Form.TEXT, "订单", "Order")
 _ROUTING: Final = Field("routing", Form.FLAG, "收购", "Buying")
 _PAUSE_REASON: Final = Field("reason", Form.TEXT, "对卖家说明的原因", "Reason shown to sellers")
@@ -150,6 +153,28 @@ ACTIONS: Final = MappingProxyType(
                 en="Add to the operator's float",
                 before=(Field("balance_fen", Form.FEN, "提议时余额", "Balance when proposed"),),
                 after=(Field("amount_fen", Form.FEN, "入账金额", "Amount added"),),
+            ),
+            Action(
+                name="finance:correction:settle",
+                propose=Permission.PROPOSE_CORRECTION,
+                approve=Permission.APPROVE_CORRECTION,
+                zh="了结更正",
+                en="Settle a correction",
+                before=(
+                    _CORRECTION,
+                    _ORDER,
+                    Field("far_side", Form.TEXT, "对方", "Far side"),
+                    Field("bearer", Form.BEARER, "由谁承担", "Borne by"),
+                    Field("total_fen", Form.FEN, "冲正金额", "Amount reversed"),
+                    Field("left_fen", Form.FEN, "未了结", "Left to settle"),
+                ),
+                after=(
+                    _CORRECTION,
+                    Field("settlement", Form.SETTLEMENT, "了结方式", "Settlement"),
+                    Field("amount_fen", Form.FEN, "了结金额", "Amount settled"),
+                ),
+                # what was settled meanwhile may be the very money of this proposal
+                compared=frozenset({"left_fen"}),
             ),
             Action(
                 name="pricing:rate_card:publish",
@@ -328,7 +353,30 @@ CORRECTIONS: Final = MappingProxyType(
     }
 )
 
+#: Who bears a correction, by the names of `airback.orders.corrections.Bearer`.
+BEARERS: Final = MappingProxyType({"seller": ("卖家", "Seller"), "platform": ("平台", "Operator")})
+
+#: How two people may settle a correction, by the names of `airback.orders.corrections.Settlement`.
+SETTLEMENTS: Final = MappingProxyType(
+    {
+        "recovered": ("款项已追回", "Recovered: the money came back"),
+        "written_off": ("核销,由平台承担", "Written off: the operator bears it"),
+    }
+)
+
 _FLAGS: Final = {True: ("进行中", "on"), False: ("已暂停", "paused")}
+
+
+#: Names of the codes that stand in a document, by their form: (zh-CN, English).
+_NAMES: Final[Mapping[Form, Mapping[str, tuple[str, str]]]] = MappingProxyType(
+    {
+        Form.RESULT: {str(result): names for result, names in RESULT_NAMES.items()},
+        Form.COURSE: COURSES,
+        Form.CORRECTION: CORRECTIONS,
+        Form.BEARER: BEARERS,
+        Form.SETTLEMENT: SETTLEMENTS,
+    }
+)
 
 
 def shown(value: Any, *, form: Form, language: str) -> str | None:
@@ -343,13 +391,10 @@ def shown(value: Any, *, form: Form, language: str) -> str | None:
         return _FLAGS[value][second]
     if form is Form.WORDS and isinstance(value, list):
         return ", ".join(str(word) for word in value)
-    if form is Form.RESULT and isinstance(value, str) and value in RESULT_NAMES:
-        return RESULT_NAMES[Result(value)][second]
-    if form is Form.CORRECTION and isinstance(value, str) and value in CORRECTIONS:
-        return CORRECTIONS[value][second]
-    if form is Form.COURSE and isinstance(value, str) and value in COURSES:
-        return COURSES[value][second]
-    return value if isinstance(value, str) else str(value)
+    if not isinstance(value, str):
+        return str(value)
+    names = _NAMES.get(form, {}).get(value)
+    return value if names is None else names[second]
 
 
 def parse_time(text: str) -> datetime | None:
@@ -403,6 +448,14 @@ def _is_document(value: Any) -> bool:
     return isinstance(value, dict) and len(value) > 0
 
 
+def _is_bearer(value: Any) -> bool:
+    return isinstance(value, str) and value in BEARERS
+
+
+def _is_settlement(value: Any) -> bool:
+    return isinstance(value, str) and value in SETTLEMENTS
+
+
 def _is_correction(value: Any) -> bool:
     return isinstance(value, str) and value in CORRECTIONS
 
@@ -416,4 +469,6 @@ _GOOD: Final[dict[Form, Callable[[Any], bool]]] = {
     Form.COURSE: _is_course,
     Form.DOCUMENT: _is_document,
     Form.CORRECTION: _is_correction,
+    Form.BEARER: _is_bearer,
+    Form.SETTLEMENT: _is_settlement,
 }

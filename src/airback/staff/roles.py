@@ -55,6 +55,8 @@ class Permission(StrEnum):
     APPROVE_LICENCE = "licence:approve"
     PROPOSE_BREAK = "break:propose"
     APPROVE_BREAK = "break:approve"
+    PROPOSE_CORRECTION = "correction:propose"
+    APPROVE_CORRECTION = "correction:approve"
 
 
 R = Role
@@ -84,6 +86,7 @@ GRANTS: Final = MappingProxyType(
             P.READ_STAFF,
             P.APPROVE_DEPOSIT,
             P.APPROVE_BREAK,
+            P.APPROVE_CORRECTION,
             P.PROPOSE_PAUSE,
             P.APPROVE_PAUSE,
             P.APPROVE_RESUME,
@@ -97,6 +100,8 @@ GRANTS: Final = MappingProxyType(
             P.APPROVE_DEPOSIT,
             P.PROPOSE_BREAK,
             P.APPROVE_BREAK,
+            P.PROPOSE_CORRECTION,
+            P.APPROVE_CORRECTION,
             P.APPROVE_RATE_CARD,
             P.APPROVE_EFFECT,
             P.APPROVE_ORDER,

@@ -21,6 +21,8 @@ PAGES = {
     "/console/money": "money:read",
     "/console/breaks": "money:read",
     "/console/breaks?show=all": "money:read",
+    "/console/corrections": "money:read",
+    "/console/corrections?show=all": "money:read",
     "/console/prices": "prices:read",
     "/console/licences": "licences:read",
     "/console/staff": "staff:read",
@@ -35,6 +37,8 @@ PAGES = {
     "/console/approvals/propose/licence": "licence:propose",
     "/console/approvals/propose/break": "break:propose",
     "/console/approvals/propose/break?about={brk}": "break:propose",
+    "/console/approvals/propose/correction": "correction:propose",
+    "/console/approvals/propose/correction?about={cor}": "correction:propose",
     "/console/approvals/propose/rate-card": "rate_card:propose",
 }
 EVERYBODY = [role.value for role in Role]
@@ -42,7 +46,9 @@ CANARY = "\"><script>alert(7)</script>&amp;'x"
 
 
 def fill(path: str, made: dict[str, Any]) -> str:
-    return path.format(main=ids.public("ord", made["main"]), ref=made["ref"], brk=made["brk"])
+    return path.format(
+        main=ids.public("ord", made["main"]), ref=made["ref"], brk=made["brk"], cor=made["cor"]
+    )
 
 
 def no_markup(answer: httpx.Response) -> None:
@@ -189,6 +195,7 @@ async def test_the_overview_counts_what_is_there(world: World) -> None:
     for said in (
         '<div class="h1 mb-1 console-figure">10</div>',  # open orders
         "2 need a person",
+        "Open corrections: 3",
         '<div class="h1 mb-1 console-figure">18</div>',  # accepted in 24 hours
         "¥50,652.36",  # safeguarded less what left through rails
         "¥44,568.82",  # owed

@@ -7,6 +7,9 @@ import pytest
 
 import airback.web.console as package
 from airback.domain.effects import Kind, Result
+from airback.orders.corrections import Bearer, Settlement
+from airback.orders.corrections import Kind as CorrectionKind
+from airback.orders.corrections import State as CorrectionState
 from airback.orders.states import FillState, State
 from airback.payouts.states import State as PayoutState
 from airback.reconciliation.breaks import Correction, Explanation
@@ -64,6 +67,11 @@ def test_templates_compile_and_carry_no_inline_code(path: Path) -> None:
         ("explanation", Explanation),
         ("break", BreakState),
         ("correction", Correction),
+        ("taken_back", CorrectionKind),
+        ("alarm", CorrectionKind),
+        ("bearer", Bearer),
+        ("settlement", Settlement),
+        ("correction_state", CorrectionState),
     ],
 )
 def test_every_code_has_a_word_in_both_languages(table: str, codes: object) -> None:
@@ -90,6 +98,8 @@ def test_events_are_named() -> None:
     assert words.event("engine:order:held") == "Held"
     assert words.event("seller:order:cancel_asked") == "Cancellation asked"
     assert words.event("engine:payout:paid") == "paid"
+    assert words.event("engine:correction:opened") == "Correction opened"
+    assert words.event("engine:correction:settled") == "Correction settled in part or whole"
     assert words.event("finance:deposit:credit") == "Credit an outlet's deposit"
     assert words.far_side("carrier:cmcc") == "China Mobile"
     assert words.far_side("messenger:sms") == "Messenger sms"

@@ -609,6 +609,31 @@ async def furnish(pool: asyncpg.Pool, *, now: datetime = START, mark: str = "") 
             f"REF{mark}",
             now,
         )
+        made["cor"], made["settled"] = ids.public("cor", 91), ids.public("cor", 94)
+        for n, (kind, bearer, amount, claim, recovered, written_off, days, closed) in enumerate(
+            (
+                ("delivery_reversed", "platform", 9_550, 0, 3_000, 0, 9, None),
+                ("delivery_reversed", "seller", 9_550, 8_691, 0, 0, 1, None),
+                ("payment_returned", "seller", 8_691, 0, 0, 0, 0, None),
+                ("delivery_reversed", "seller", 4_775, 4_345, 4_000, 345, 20, now - timedelta(days=3)),
+            )
+        ):
+            await conn.execute(
+                "INSERT INTO corrections (book, id, order_id, effect_id, kind, bearer, amount_fen, claim_fen,"
+                " recovered_fen, written_off_fen, opened_at, closed_at) VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12)",
+                BOOK,
+                91 + n,
+                done,
+                main + 1,
+                kind,
+                bearer,
+                amount,
+                claim,
+                recovered,
+                written_off,
+                now - timedelta(days=days, hours=3),
+                closed,
+            )
         made["ref"] = await insert_effect(
             conn,
             id=main + 2,

@@ -33,6 +33,7 @@ FORMS: Final[Mapping[str, str]] = {
     "resume": "operations:book:resume",
     "licence": "compliance:licence:record",
     "break": "reconciliation:break:resolve",
+    "correction": "finance:correction:settle",
 }
 
 

@@ -162,6 +162,7 @@ async def show(
             "waiting": {
                 "approvals": await proposals.count_open(connection, book=here.book, now=now),
                 "alarms": await console.count_open_alarms(connection, book=here.book),
+                "corrections": await console.count_open_corrections(connection, book=here.book),
             },
         }
 

@@ -20,7 +20,7 @@ from airback.engine import propose
 from airback.orders.states import State
 from airback.queries import console
 from airback.reconciliation.breaks import State as BreakState
-from airback.staff.actions import ACTIONS, CORRECTIONS, COURSES, RESOLUTIONS, STOP, Action
+from airback.staff.actions import ACTIONS, CORRECTIONS, COURSES, RESOLUTIONS, SETTLEMENTS, STOP, Action
 from airback.store import licences, statements
 from airback.web.console.approvals import APPROVALS, FORMS
 from airback.web.console.desk import (
@@ -73,6 +73,9 @@ async def _stands(
             }
         case "reconciliation:break:resolve":
             return await _break_stands(conn, here.book, about)
+        case "finance:correction:settle":
+            found = await _correction(conn, here.book, about)
+            return {} if found is None else _correction_stands(found)
         case "operations:order:decide":
             order_id = ids.parse_public("ord", about)
             return await console.order_to_decide(conn, book=here.book, order_id=order_id) if order_id else {}
@@ -91,6 +94,30 @@ async def _stands(
             cards = await console.rate_cards(conn, book=here.book)
             card = console.in_force(cards, now=here.now())
             return {} if card is None else {"version": str(card.version), "document": card.document}
+
+
+async def _correction(conn: asyncpg.Connection, book: int, about: str) -> console.CorrectionRow | None:
+    found = ids.parse_public("cor", about)
+    return None if found is None else await console.correction(conn, book=book, correction_id=found)
+
+
+async def _check_correction(conn: asyncpg.Connection, book: int, after: Mapping[str, Any]) -> None:
+    """Refuse what the book would not allow as it stands; the writer looks again when he gets there."""
+    found = await _correction(conn, book, after["correction"])
+    if found is not None:
+        found.correction.check(after["amount_fen"])
+
+
+def _correction_stands(found: console.CorrectionRow) -> dict[str, Any]:
+    correction = found.correction
+    return {
+        "correction": ids.public("cor", correction.id),
+        "order": ids.public("ord", correction.order_id),
+        "far_side": found.far_side,
+        "bearer": str(correction.bearer),
+        "total_fen": correction.amount_fen,
+        "left_fen": correction.left_fen,
+    }
 
 
 async def _break_stands(conn: asyncpg.Connection, book: int, about: str) -> dict[str, Any]:
@@ -162,6 +189,10 @@ async def _form(
             breaks=await statements.list_breaks(conn, book=here.book, limit=100)
             if form == "break" and not stands
             else [],
+            settlements=list(SETTLEMENTS),
+            open_corrections=await console.corrections(conn, book=here.book, limit=100)
+            if form == "correction" and not stands
+            else [],
             card_text=card_text,
         )
 
@@ -200,6 +231,7 @@ async def propose_form(request: AnyRequest, form: FromPath[str]) -> Response[Any
         "until",
         "result",
         "correction",
+        "settlement",
         "course",
         "public_reason",
         "effective",
@@ -212,6 +244,8 @@ async def propose_form(request: AnyRequest, form: FromPath[str]) -> Response[Any
             about = values["number"] if form == "licence" else values["about"]
             stands = await _stands(request, conn, action, about)
             subject, after = _read(form, values, chosen, stands=stands, book=here.book, now=here.now())
+            if form == "correction":
+                await _check_correction(conn, here.book, after)
             if form == "deposit" and about not in {
                 outlet.outlet for outlet in await console.outlets(conn, book=here.book)
             }:
@@ -277,6 +311,14 @@ def _read(
             if stands["state"] != BreakState.OPEN:
                 raise Refused("break_closed", field="break")
             return str(stands["break"]), {"break": stands["break"], "correction": values["correction"]}
+        case "correction":
+            if not stands:
+                raise Refused("not_found", field="correction")
+            return str(stands["correction"]), {
+                "correction": stands["correction"],
+                "settlement": values["settlement"],
+                "amount_fen": _fen(values["amount"]),
+            }
         case "order":
             if not stands:
                 raise Refused("not_found", field="order")

@@ -6,7 +6,17 @@ import asyncpg
 from litestar import Router
 
 from airback.domain.refusals import Refused
-from airback.web.console import approvals, breaks, orders, overview, people, proposing, registers, signing_in
+from airback.web.console import (
+    approvals,
+    breaks,
+    corrections,
+    orders,
+    overview,
+    people,
+    proposing,
+    registers,
+    signing_in,
+)
 from airback.web.console.desk import HOME, MOST_BODY, SignedOut, refused_page, to_sign_in, unavailable_page
 
 CONSOLE_ROUTERS: Final[list[Router]] = [
@@ -24,6 +34,7 @@ CONSOLE_ROUTERS: Final[list[Router]] = [
             overview.money_page,
             overview.outlets_page,
             breaks.breaks_page,
+            corrections.corrections_page,
             orders.orders_page,
             orders.search_form,
             orders.order_page,

@@ -14,12 +14,15 @@ from airback.compliance.licences import CAPABILITY_NAMES, Standing
 from airback.domain.assets import CARRIERS, CNY
 from airback.domain.effects import Result
 from airback.domain.refusals import REFUSALS
+from airback.orders.corrections import Bearer, Settlement
+from airback.orders.corrections import Kind as CorrectionKind
+from airback.orders.corrections import State as CorrectionState
 from airback.orders.states import FillState
 from airback.orders.states import State as OrderState
 from airback.payouts.states import State as PayoutState
 from airback.reconciliation.breaks import Explanation
 from airback.reconciliation.breaks import State as BreakState
-from airback.staff.actions import ACTIONS, CORRECTIONS, KIND_NAMES, RESULT_NAMES
+from airback.staff.actions import ACTIONS, BEARERS, CORRECTIONS, KIND_NAMES, RESULT_NAMES, SETTLEMENTS
 from airback.staff.proposals import State as ProposalState
 from airback.staff.roles import ROLE_NAMES, Role
 from airback.web.templates import clock, grouped_yuan, typeset
@@ -178,8 +181,17 @@ ACCOUNT: Final = MappingProxyType(
     }
 )
 
+#: What a correction stands for. It is an alarm of the same name until it is settled.
+TAKEN_BACK: Final = MappingProxyType(
+    {
+        CorrectionKind.DELIVERY_REVERSED: Word("送达后被冲正", "Delivery reversed", RED),
+        CorrectionKind.PAYMENT_RETURNED: Word("付款被退回", "Payment returned", RED),
+    }
+)
+
 ALARM: Final = MappingProxyType(
     {
+        **TAKEN_BACK,
         "account_overdrawn": Word("账户透支", "Account overdrawn", RED),
         "safeguarding_short": Word("备付不足", "Safeguarding short", RED),
         "effect_unresolved": Word("指令结果不明", "Effect unresolved", ORANGE),
@@ -237,6 +249,25 @@ BREAK: Final = MappingProxyType(
 )
 CORRECTION: Final = MappingProxyType({code: Word(zh, en) for code, (zh, en) in CORRECTIONS.items()})
 
+BEARER: Final = MappingProxyType(
+    {one: Word(*BEARERS[one], ORANGE if one is Bearer.PLATFORM else AZURE) for one in Bearer}
+)
+SETTLEMENT: Final = MappingProxyType(
+    {code: Word(zh, en) for code, (zh, en) in SETTLEMENTS.items()}
+    | {Settlement.REPAID: Word("已重新付给卖家", "Paid to the seller again")}
+)
+CORRECTION_STATE: Final = MappingProxyType(
+    {
+        CorrectionState.OPEN: Word("未了结", "Open", ORANGE),
+        CorrectionState.SETTLED: Word("已了结", "Settled", GREEN),
+    }
+)
+
+_CORRECTION_VERBS: Final = {
+    "opened": ("已开立更正", "Correction opened"),
+    "settled": ("更正已了结一笔", "Correction settled in part or whole"),
+}
+
 _VERBS: Final = {
     "submitted": ("提交", "submitted"),
     "requoted": ("重新报价", "requoted"),
@@ -264,6 +295,8 @@ FACT: Final = MappingProxyType(
         "before_fen": Word("此前余额", "Balance before"),
         "after_fen": Word("此后余额", "Balance after"),
         "claim_fen": Word("追偿金额", "To be recovered"),
+        "left_fen": Word("未了结", "Left to settle"),
+        "settlement": Word("了结方式", "Settlement"),
         "bearer": Word("由谁承担", "Borne by"),
         "fill": Word("成交", "Fill"),
         "fills": Word("成交笔数", "Fills"),
@@ -287,6 +320,8 @@ _FACT_TABLES: Final = {
     "carrier": "carrier",
     "product": "product",
     "rail": "rail",
+    "bearer": "bearer",
+    "settlement": "settlement",
 }
 
 _TABLES: Final[Mapping[str, Mapping[Any, Word]]] = MappingProxyType(
@@ -313,6 +348,10 @@ _TABLES: Final[Mapping[str, Mapping[Any, Word]]] = MappingProxyType(
         "explanation": EXPLANATION,
         "break": BREAK,
         "correction": CORRECTION,
+        "taken_back": TAKEN_BACK,
+        "bearer": BEARER,
+        "settlement": SETTLEMENT,
+        "correction_state": CORRECTION_STATE,
         "fact": FACT,
     }
 )
@@ -366,8 +405,8 @@ class Words:
         if subject == "fill" and verb in FILL:
             word = FILL[FillState(verb)]
             return (f"成交{word.zh}", f"Fill {word.en.lower()}")[self._second]
-        if (subject, verb) == ("correction", "opened"):
-            return ("已开立更正", "Correction opened")[self._second]
+        if subject == "correction" and verb in _CORRECTION_VERBS:
+            return _CORRECTION_VERBS[verb][self._second]
         return action
 
     def fact(self, key: str) -> str:
