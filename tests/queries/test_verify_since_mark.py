@@ -250,6 +250,9 @@ async def test_the_second_run_of_a_book_with_a_past_reads_little_of_it(street: S
     )
     assert await street.settle() == {"closed": 80}
     # A table of a few pages is read whole rather than looked up: not here, where a few pages stand for many.
+    await street.pool.execute(
+        "ALTER INDEX transfers_written SET (pages_per_range = 1); REINDEX INDEX transfers_written; ANALYZE"
+    )
     pool = await connect(f"{street.url}?enable_seqscan=off", max_size=1)
     try:
         past = await clean(street, pool=pool)

@@ -33,8 +33,8 @@ SELECT array_agg(id) FROM (
 -- Payable accounts to look at: of the orders' ($2) sellers, and those with an entry from $3 on.
 SELECT 'payable:' || seller AS code FROM orders WHERE book = $1 AND id = ANY($2::bigint[])
 UNION
-SELECT a.code FROM entries e JOIN accounts a ON a.book = e.book AND a.id = e.account
-WHERE e.book = $1 AND e.created_at >= $3 AND a.code LIKE 'payable:%'
+SELECT code FROM accounts WHERE book = $1 AND code LIKE 'payable:%'
+  AND id = ANY(ARRAY(SELECT DISTINCT account FROM entries WHERE book = $1 AND created_at >= $3))
 
 -- name: posting_joins_accounts_of_one_asset
 -- 1. Both sides of every transfer are accounts of the transfer's asset, so it balances per asset.

@@ -2,19 +2,24 @@
 
 -- What each transfer does to an account's four sums. One that settles a pending transfer takes that one out again.
 CREATE VIEW entries AS
-SELECT t.book, e.account, t.created_at, e.debits_posted, e.credits_posted, e.debits_pending, e.credits_pending
+SELECT t.book, t.debit AS account, t.created_at,
+       CASE WHEN t.phase IN ('posted', 'post') THEN t.amount_fen ELSE 0 END AS debits_posted, 0::bigint AS credits_posted,
+       CASE WHEN t.phase = 'pending' THEN t.amount_fen ELSE 0 END AS debits_pending, 0::bigint AS credits_pending
 FROM transfers t
-LEFT JOIN transfers p ON t.phase IN ('post', 'void') AND p.phase = 'pending'
-    AND p.book = t.book AND p.subject = t.subject AND p.kind = t.kind AND p.leg = t.leg
+UNION ALL
+SELECT t.book, t.credit, t.created_at,
+       0, CASE WHEN t.phase IN ('posted', 'post') THEN t.amount_fen ELSE 0 END,
+       0, CASE WHEN t.phase = 'pending' THEN t.amount_fen ELSE 0 END
+FROM transfers t
+UNION ALL
+SELECT t.book, side.account, t.created_at, 0, 0, side.debits_pending, side.credits_pending
+FROM transfers t
+LEFT JOIN transfers p ON p.book = t.book AND p.subject = t.subject AND p.kind = t.kind AND p.leg = t.leg AND p.phase = 'pending'
 CROSS JOIN LATERAL (VALUES
-    (t.debit, CASE WHEN t.phase IN ('posted', 'post') THEN t.amount_fen ELSE 0 END, 0::bigint,
-              CASE WHEN t.phase = 'pending' THEN t.amount_fen ELSE 0 END, 0::bigint),
-    (t.credit, 0::bigint, CASE WHEN t.phase IN ('posted', 'post') THEN t.amount_fen ELSE 0 END,
-               0::bigint, CASE WHEN t.phase = 'pending' THEN t.amount_fen ELSE 0 END),
-    (p.debit, 0::bigint, 0::bigint, -p.amount_fen, 0::bigint),
-    (p.credit, 0::bigint, 0::bigint, 0::bigint, -p.amount_fen)
-) AS e (account, debits_posted, credits_posted, debits_pending, credits_pending)
-WHERE e.account IS NOT NULL;
+    (coalesce(p.debit, t.debit), -coalesce(p.amount_fen, 0), 0::bigint),
+    (coalesce(p.credit, t.credit), 0::bigint, -coalesce(p.amount_fen, 0))
+) AS side (account, debits_pending, credits_pending)
+WHERE t.phase IN ('post', 'void');
 
 -- Transfers are only ever appended, so that this small index leads to those written since a time.
 CREATE INDEX transfers_written ON transfers USING brin (created_at);
