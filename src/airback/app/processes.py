@@ -62,7 +62,7 @@ class Child:
         self.log.close()
 
 
-def start(name: str, arguments: Sequence[str], *, data_dir: Path, timeout_s: float = 60) -> Child:
+def start(name: str, arguments: Sequence[str], *, data_dir: Path, timeout_s: float = 180) -> Child:
     """Start `airback ARGUMENTS` and wait until it has announced itself as `name`. Raises ProcessFailed.
 
     A worker announces itself as `work-PID`, since several may run on one database.
