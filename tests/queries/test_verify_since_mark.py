@@ -28,6 +28,7 @@ SINCE = {
     "delivered_is_what_far_sides_said": "UPDATE effect_results SET result = 'failed' WHERE effect_id IN (SELECT id FROM effects WHERE kind = 'transfer' AND order_id = {balance})",
     "paid_is_within_credited": "UPDATE orders SET paid_fen = paid_fen - 1 WHERE id = {card}",
     "payout_is_the_sum_of_its_shares": "UPDATE payout_orders SET amount_fen = amount_fen + 1 WHERE order_id = {card}",
+    "recourse_is_what_corrections_say": "INSERT INTO corrections (book, id, order_id, effect_id, kind, bearer, amount_fen, claim_fen, opened_at) VALUES (1, 5, {card}, 6, 'delivery_reversed', 'seller', 100, 90, now())",
     "payable_is_what_orders_say": "UPDATE orders SET credited_fen = credited_fen + 5 WHERE id = {card}",
     "card_belongs_to_one_order": "DELETE FROM claims WHERE kind = 'card' AND order_id = {card}",
     "open_order_has_a_due_time": "DELETE FROM work WHERE order_id = {open}",

@@ -5,6 +5,8 @@ Run as a program it starts the database of a directory, prints one JSON line, an
 
 import json
 import os
+import select
+import signal
 import subprocess
 import sys
 import time
@@ -16,6 +18,9 @@ from airback.store.embedded import locks
 from airback.store.embedded.layout import Layout
 
 _SOURCES = str(Path(__file__).parents[2] / "src")
+ANSWER_LIMIT_S = 240.0
+"""Below the limit of a whole test, so that a failure says what was waited for."""
+
 _SUPERVISOR = b"airback.store.embedded.supervisor"
 
 
@@ -28,6 +33,7 @@ class UserProcess:
         python = sys.executable if uid is None else _interpreter_for(uid)
         arguments = [python, "-P", __file__, str(data), "durable" if durable else "relaxed"]
         arguments += [str(programs)] if programs else []
+        self._layout = Layout(data)
         self._process = subprocess.Popen(
             arguments,
             env=os.environ | {"PYTHONPATH": os.pathsep.join([_SOURCES, *sys.path])},
@@ -42,8 +48,21 @@ class UserProcess:
     def answer(self) -> dict[str, Any]:
         """Wait until it uses the server: `{"url", "port", "phases"}`, or `{"code", "where", "reason", "remedy"}`."""
         assert self._process.stdout is not None
+        if not select.select([self._process.stdout], [], [], ANSWER_LIMIT_S)[0]:
+            raise AssertionError(f"no answer within {ANSWER_LIMIT_S} s\n{self._what_happens()}")
         answer: dict[str, Any] = json.loads(self._process.stdout.readline())
         return answer
+
+    def _what_happens(self) -> str:
+        """Where the supervisor stands, what it wrote, and every process that has to do with the server."""
+        for supervisor in supervisors(self._layout):
+            os.kill(supervisor, signal.SIGUSR1)
+        time.sleep(1)
+        logs = [self._layout.supervisor_log, self._layout.server_log, self._layout.state_file]
+        told = [f"{log.name}:\n{log.read_text('utf-8', 'replace')}" for log in logs if log.exists()]
+        for process in [self._process.pid, *processes(self._layout)]:
+            told.append(f"{process}: {_command(process)!r} waits in {_waits_in(process)}")
+        return "\n".join(told)
 
     def kill(self) -> None:
         """SIGKILL."""
@@ -99,6 +118,13 @@ def _command(process: int) -> bytes:
         return Path(f"/proc/{process}/cmdline").read_bytes()
     except OSError:
         return b""
+
+
+def _waits_in(process: int) -> str:
+    try:
+        return Path(f"/proc/{process}/wchan").read_text("ascii", "replace")
+    except OSError:
+        return "nothing any more"
 
 
 def eventually(condition: Callable[[], bool], *, within_s: float = 60.0) -> bool:

@@ -5,11 +5,12 @@
 It holds `supervisor.lock`, makes the cluster if there is none, starts the server as its child, starts it again
 when it dies, and stops it as soon as `users.lock` can be taken alone, that is when no user is left. It keeps that
 lock until it is gone, so that a new user waits and then starts afresh. Reports go to standard output, one JSON
-object a line, for the process that started us; its death harms nothing.
+object a line, for the process that started us; its death harms nothing. SIGUSR1 writes where it stands to its log.
 """
 
 import argparse
 import contextlib
+import faulthandler
 import json
 import os
 import re
@@ -105,6 +106,7 @@ class Supervisor:
         signal.signal(signal.SIGINT, self._on_signal)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         signal.signal(signal.SIGCHLD, lambda _signal, _frame: None)
+        faulthandler.register(signal.SIGUSR1)
         signal.set_wakeup_fd(self._waker, warn_on_full_buffer=False)
         threading.Thread(target=self._wait_for_users_end, name="users", daemon=True).start()
         self._layout.state_file.unlink(missing_ok=True)
