@@ -209,6 +209,28 @@ async def test_another_payee_is_taken_only_when_the_order_waits_for_one(desk: De
     assert "13900139001" not in str(letter["body"])
 
 
+async def test_a_closed_order_takes_a_payee_only_while_its_payment_came_back_and_none_is_under_way(
+    desk: Desk, api: Api
+) -> None:
+    order = (await api.post("/v1/orders", desk.order())).json()["id"]
+    payee, number = {"payee_account": "13900139001", "payee_name": "王小明"}, parse_public("ord", order)
+    standing = "UPDATE orders SET state = 'closed', credited_fen = 900, paid_fen = $2 WHERE id = $1"
+    await desk.pool.execute(standing, number, 900)
+    assert code_of(await api.post(f"/v1/orders/{order}/payee", payee)) == "order_not_waiting"
+    assert (await api.get(f"/v1/orders/{order}")).json().get("waiting_for") is None
+    await desk.pool.execute(standing, number, 0)
+    assert (await api.get(f"/v1/orders/{order}")).json()["waiting_for"] == "payee"
+    assert (await api.post(f"/v1/orders/{order}/payee", payee)).status_code == 202
+    await desk.pool.execute(
+        "INSERT INTO payouts (book, id, seller, rail, amount_fen, payee, state, created_at, updated_at)"
+        " SELECT book, 7, seller, rail, 900, ''::bytea, 'sent', now(), now() FROM orders WHERE id = $1",
+        number,
+    )
+    await desk.pool.execute("INSERT INTO payout_orders VALUES ($1, 7, $2, 900)", BOOK, number)
+    assert (await api.get(f"/v1/orders/{order}")).json().get("waiting_for") is None
+    assert code_of(await api.post(f"/v1/orders/{order}/payee", payee)) == "order_not_waiting"
+
+
 async def test_events_are_read_by_order_and_from_a_cursor_on(desk: Desk, api: Api) -> None:
     ours = parse_public("ord", (await api.post("/v1/orders", desk.order())).json()["id"])
     rival = Api(desk, key=await desk.client("rival"))

@@ -184,8 +184,7 @@ async def test_a_returned_payment_is_settled_by_paying_the_seller_again(street: 
     await settle(street, row, "written_off", row["amount_fen"], left_fen=row["amount_fen"])
     assert await outcomes(street) == ["impossible"]
     assert (await standing(street))["closed_at"] is None
-    sealed = seal_payee(order_id=order, account="13900000000", name="张三", keys=street.keys)
-    await append_payee(street.pool, book=BOOK, order_id=order, sealed=sealed, at=datetime.now(UTC))
+    await name_payee(street, order)
 
     async def repaid() -> bool:
         return (await standing(street))["closed_at"] is not None
@@ -195,6 +194,51 @@ async def test_a_returned_payment_is_settled_by_paying_the_seller_again(street: 
     assert (row["recovered_fen"], row["written_off_fen"]) == (0, 0)
     await close_in_time(street, order)
     assert "payment_returned" not in await open_alarms(street)
+    await assert_clean(street)
+
+
+async def name_payee(street: Street, order: int, name: str = "张三") -> None:
+    """The seller names another payee."""
+    sealed = seal_payee(order_id=order, account="13900000000", name=name, keys=street.keys)
+    await append_payee(street.pool, book=BOOK, order_id=order, sealed=sealed, at=datetime.now(UTC))
+
+
+async def test_a_payment_returned_after_its_order_closed_is_paid_again_where_it_stands(
+    street: Street,
+) -> None:
+    order = await sold(street)
+    net_fen = (await street.order(order))["net_fen"]
+    row = await taken_back(street, order, "pay")
+    assert (row["kind"], row["amount_fen"]) == ("payment_returned", net_fen)
+    after = await street.order(order)
+    assert (after["state"], after["paid_fen"], after["credited_fen"]) == ("closed", 0, net_fen)
+    assert await street.balance(f"payable:{after['seller']}") == net_fen
+    await assert_clean(street)
+
+    # A payee who is none: the order stands as it stood, and the seller may name another.
+    await name_payee(street, order, "错名")
+    await folded(street)
+    await street.settle()
+    after = await street.order(order)
+    assert (after["state"], after["paid_fen"]) == ("closed", 0)
+    assert await open_alarms(street) == ["payment_returned", "payout_failed"]
+    await assert_clean(street)
+
+    await name_payee(street, order)
+    await name_payee(street, order)  # twice, and paid once
+
+    async def repaid() -> bool:
+        return (await standing(street))["closed_at"] is not None
+
+    await street.run(repaid)
+    await street.settle()
+    after = await street.order(order)
+    assert (after["state"], after["paid_fen"]) == ("closed", net_fen)
+    assert await street.balance(f"payable:{after['seller']}") == 0
+    states = await street.pool.fetch("SELECT state FROM payouts ORDER BY id")
+    assert [payout["state"] for payout in states] == ["returned", "failed", "paid"]
+    assert await street.pool.fetchval("SELECT count(*) FROM work") == 0
+    assert await open_alarms(street) == ["payout_failed"]
     await assert_clean(street)
 
 

@@ -397,7 +397,8 @@ class Health(msgspec.Struct, frozen=True):
 def order_document(view: OrderView, payouts: list[PayoutView] | None = None) -> Order:
     """An order for its own client: numbers masked, sealed parts absent."""
     view = view.masked()
-    waits = view.state == "awaiting_seller" and view.code is not None
+    paying = any(payout.under_way for payout in payouts or ())
+    waits = (view.state == "awaiting_seller" and view.code is not None) or (view.owed_again and not paying)
     return Order(
         id=view.public_id,
         client_ref=view.client_ref,

@@ -153,12 +153,14 @@ async def cancel(request: Request[Any, Any, Any], order: FromPath[str]) -> Respo
 
 @post("/orders/{order:str}/payee", status_code=202, opt={"scope": "orders:write"})
 async def give_payee(request: Request[Any, Any, Any], order: FromPath[str]) -> Response[bytes]:
-    """Name another account to pay, when the rail refused the first."""
+    """Name another account to pay, when the rail refused the first or gave the money back."""
     platform = platform_of(request)
     value, _ = await reading.read_json(request)
     ask = reading.read(value, PayeeRequest)
     view = await _own(request, order)
-    if view.state != State.AWAITING_SELLER:
+    async with platform.pool.acquire() as conn:
+        waits = await orders.waits_for_payee(conn, book=platform.book, order=view)
+    if not waits:
         raise Refused("order_not_waiting")
     account, name = payee(
         rail=view.rail,

@@ -4,20 +4,19 @@ Object keys sorted by code point, no white space, UTF-8, no escapes beyond JSON'
 integers, booleans, null, lists and objects; a float is refused, since two machines may print it differently.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+import msgspec
+
 _SCALARS: Final = frozenset({str, int, bool, type(None)})
-_encode: Final = json.JSONEncoder(
-    ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False
-).encode
+_encode: Final = msgspec.json.Encoder(order="sorted").encode
 
 
 def canonical(value: Any) -> bytes:
     """Canonical bytes of a JSON value. Raises TypeError for a float or any type outside JSON."""
     _refuse_floats(value)
-    return _encode(value).encode()
+    return _encode(value)
 
 
 def _refuse_floats(value: Any) -> None:

@@ -5,7 +5,7 @@ anybody: time, entropy and keys were given. `store.persist` writes a finished ba
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -295,7 +295,7 @@ class Batch:
     ) -> OpenEffect:
         """Write an effect into the journal; it goes out after the batch has committed, and not before."""
         effect_id = self.new_id()
-        plain = msgspec.json.encode(asdict(request))
+        plain = msgspec.json.encode(request)
         effect = OpenEffect(
             id=effect_id,
             kind=kind,

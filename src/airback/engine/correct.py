@@ -11,6 +11,7 @@ from typing import Any
 from airback.domain import ids
 from airback.domain.effects import Kind, Outcome, Result
 from airback.engine.batch import Batch
+from airback.engine.notify import notify
 from airback.engine.records import Letter, OpenEffect, Order, Payout
 from airback.engine.reserve import HOUSE, payer
 from airback.ledger.accounts import Account, account, payable
@@ -140,6 +141,7 @@ def _payment_returned(batch: Batch, payout: Payout, effect: OpenEffect) -> list[
         if order.state is State.CREDITED:
             batch.move(order, State.AWAITING_SELLER, code="payment_returned")
             batch.wait(order, batch.policy.seller_patience)
+        notify(batch, order, "returned", share_fen)
     return list(payout.orders)
 
 

@@ -35,6 +35,7 @@ def credit(batch: Batch, order: Order) -> None:
         order.first_quote = order.first_quote or first
         order.quote = sign_quote(body, keys=batch.keys)
         order.net_fen = int(body["net_fen"])
+        order.requoted = True
         batch.record(
             "engine:order:requoted",
             order=order,

@@ -16,6 +16,7 @@ from airback.engine.reserve import release_fills, reopen, settle_earmark
 from airback.ledger.accounts import account, deposit, safeguarded
 from airback.orders.corrections import Correction
 from airback.orders.states import FINAL, TRANSITIONS, FillState, State
+from airback.payouts.states import FINAL as FINAL_PAYOUTS
 from airback.pricing.cards import in_force_from, parse_card
 from airback.reconciliation.breaks import State as BreakState
 from airback.staff.actions import ACTIONS
@@ -28,13 +29,19 @@ _MOVES: Final = (Kind.HOLD, Kind.TRANSFER, Kind.REDEEM, Kind.RELEASE, Kind.PAY)
 
 
 def payee_given(batch: Batch, order: Order, letter: Letter) -> None:
-    """The seller names another payee: the order is paid anew. Anything else than an order that waits for one is ignored."""
-    if order.state is not State.AWAITING_SELLER:
+    """The seller names another payee: the order is paid anew. Anything else than an order that waits for one is ignored.
+
+    One that has ended is paid again where it stands: it stays closed, as its receipt says.
+    """
+    again = order.owed_again and all(payout.state in FINAL_PAYOUTS for payout in order.payouts)
+    if order.state is not State.AWAITING_SELLER and not again:
         return
     order.payee = base64.b64decode(letter.body["payee"])
     order.rail = str(letter.body.get("rail", order.rail))
+    order.changed = True
     batch.record("seller:order:payee_given", order=order)
-    batch.move(order, State.CREDITED)
+    if not again:
+        batch.move(order, State.CREDITED)
     batch.to_pay[order.id] = order
 
 

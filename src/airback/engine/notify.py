@@ -18,6 +18,11 @@ _TEXTS: Final = {
     ("delivered", "en"): "[Airback] {amount} yuan of airtime was delivered; you are being paid.",
     ("paid", "zh"): "【话费回收】{amount} 元已付至您的收款账户。",
     ("paid", "en"): "[Airback] {amount} yuan was paid to your account.",
+    ("returned", "zh"): "【话费回收】付给您的 {amount} 元被退回,钱仍是您的:请在订单页填写收款账户。",
+    (
+        "returned",
+        "en",
+    ): "[Airback] {amount} yuan paid to you came back. It is yours: please name a payee on the order's page.",
     ("payee", "zh"): "【话费回收】付款未成功:收款账户信息有误,请在订单页更正。",
     (
         "payee",

@@ -38,10 +38,15 @@ def plan_payouts(batch: Batch) -> None:
     for order in batch.to_pay.values():
         rail = batch.policy.rails.get(order.rail)
         if rail is None or (rail.licence is not None and rail.licence not in batch.licensed):
+            if order.owed_again:
+                batch.alarm("payout_failed", ids.public("ord", order.id), code="rail_unavailable")
+                continue
             batch.move(order, State.AWAITING_SELLER, code="rail_unavailable")
             batch.wait(order, batch.policy.seller_patience)
             continue
-        if f"rail:{order.rail}" in batch.full:
+        if (
+            f"rail:{order.rail}" in batch.full and not order.owed_again
+        ):  # an ended order is not looked at again
             batch.wait(order, batch.policy.full_look)
             continue
         payee = _payee_of(batch, order)
@@ -93,7 +98,11 @@ def paid_answered(batch: Batch, payout: Payout, effect: OpenEffect, outcome: Out
         for order in orders:
             if order.state is State.IN_REVIEW:
                 continue  # people stopped it: whether it is paid anew is theirs to say
-            if outcome.code in PAY_LATER:
+            if order.owed_again:
+                # It has ended, so nothing tries again by itself: its seller names a payee once more.
+                batch.alarm("payout_failed", ids.public("ord", order.id), code=outcome.code or "")
+                notify(batch, order, "payee", payout.orders[order.id])
+            elif outcome.code in PAY_LATER:
                 _pay_later(batch, order, outcome.code or "")
             elif outcome.code in PAYEE_REFUSED:
                 batch.move(order, State.AWAITING_SELLER, code=outcome.code)

@@ -46,7 +46,7 @@ async def _orders(conn: Any, batch: Batch) -> None:
                     str(o.state),
                     o.resume,
                     o.code,
-                    msgspec.json.encode(o.quote).decode(),
+                    msgspec.json.encode(o.quote).decode() if o.requoted else None,
                     o.net_fen,
                     o.rail,
                     o.payee,
@@ -62,7 +62,7 @@ async def _orders(conn: Any, batch: Batch) -> None:
                     o.delivered_at,
                     o.final_at,
                     o.closed_at,
-                    None if o.first_quote is None else msgspec.json.encode(o.first_quote).decode(),
+                    msgspec.json.encode(o.first_quote).decode() if o.requoted else None,
                 )
                 for o in changed
             ),

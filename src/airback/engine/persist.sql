@@ -5,9 +5,10 @@
 SELECT epoch, routing, sending FROM books WHERE book = $1 FOR SHARE
 
 -- name: update_orders
--- Orders in place, guarded by nothing but the fence: the book has one writer.
+-- Orders in place, guarded by nothing but the fence: the book has one writer. A quote is given where it is a new one.
 UPDATE orders o SET
-    state = v.state, resume = v.resume, code = v.code, quote = v.quote::jsonb, first_quote = v.first_quote::jsonb, net_fen = v.net_fen, rail = v.rail,
+    state = v.state, resume = v.resume, code = v.code, quote = coalesce(v.quote::jsonb, o.quote),
+    first_quote = coalesce(v.first_quote::jsonb, o.first_quote), net_fen = v.net_fen, rail = v.rail,
     payee = v.payee, card_code = CASE WHEN v.card_spent THEN NULL ELSE o.card_code END,
     hold_ref = v.hold_ref, hold_far_ref = v.hold_far_ref, held_fen = v.held_fen, delivered_fen = v.delivered_fen,
     credited_fen = v.credited_fen, paid_fen = v.paid_fen, attempts = v.attempts, cancel = v.cancel,

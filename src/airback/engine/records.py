@@ -88,6 +88,12 @@ class Order:
     payouts: list[Payout] = field(default_factory=list)
     due_at: datetime | None = None
     changed: bool = False
+    requoted: bool = False
+
+    @property
+    def owed_again(self) -> bool:
+        """Whether it has ended and a payment of it came back: its seller is owed what was paid."""
+        return self.state is State.CLOSED and self.paid_fen < self.credited_fen
 
     @property
     def live_fills(self) -> list[Fill]:

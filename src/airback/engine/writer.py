@@ -279,7 +279,8 @@ class Writer:
                 order_id = ids.parse_public("ord", str(letter.body["after"].get("order")))
                 order_ids |= {order_id} if order_id is not None else set()
         for effect in effects:
-            if effect.order_id is not None:
+            # A message changes nothing of its order.
+            if effect.order_id is not None and effect.kind is not Kind.NOTIFY:
                 order_ids.add(effect.order_id)
             if effect.payout_id is not None:
                 payout_ids.add(effect.payout_id)

@@ -14,7 +14,8 @@ import msgspec
 
 from airback.domain import ids
 from airback.domain.numbers import mask, parse_card_number, parse_mobile
-from airback.orders.states import FINAL
+from airback.orders.states import FINAL, State
+from airback.payouts.states import FINAL as FINAL_PAYOUTS
 from airback.store import named_sql
 
 SQL: Final = named_sql.load("orders.sql", package="airback.queries")
@@ -67,6 +68,11 @@ class OrderView:
     def final(self) -> bool:
         """Whether nothing more happens to it."""
         return self.state in FINAL
+
+    @property
+    def owed_again(self) -> bool:
+        """Whether it closed and its payment came back since: the seller is to name a payee."""
+        return self.state == State.CLOSED and self.paid_fen < self.credited_fen
 
     @property
     def asset_number(self) -> str:
@@ -125,6 +131,11 @@ class PayoutView:
     far_ref: str | None
     created_at: datetime
     updated_at: datetime
+
+    @property
+    def under_way(self) -> bool:
+        """Whether the rail may still pay it."""
+        return self.state not in FINAL_PAYOUTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,6 +253,13 @@ async def fills(conn: asyncpg.Connection, *, book: int, order_id: int) -> list[F
 async def payouts(conn: asyncpg.Connection, *, book: int, order_id: int) -> list[PayoutView]:
     """The payouts that pay an order."""
     return [PayoutView(*row) for row in await conn.fetch(SQL.payouts_of, book, order_id)]
+
+
+async def waits_for_payee(conn: asyncpg.Connection, *, book: int, order: OrderView) -> bool:
+    """Whether the seller is to name another payee: the rail refused the first, or what it paid came back."""
+    if order.owed_again:
+        return not any(payout.under_way for payout in await payouts(conn, book=book, order_id=order.id))
+    return order.state == State.AWAITING_SELLER
 
 
 async def events(

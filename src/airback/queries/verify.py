@@ -332,7 +332,7 @@ async def _quotes(conn: Any, orders: Sequence[int] | None, *, book: int, keys: K
             finding.add(subject, f"the quote nets {quote.net_fen}, credited {row['credited_fen']}")
         elif row["posted_fen"] != row["credited_fen"]:
             finding.add(subject, f"credited {row['credited_fen']}, the ledger posted {row['posted_fen']}")
-        elif row["state"] == "closed" and row["paid_fen"] != row["credited_fen"]:
+        elif row["state"] == "closed" and row["paid_fen"] + row["returned_fen"] != row["credited_fen"]:
             finding.add(subject, f"closed with {row['paid_fen']} of {row['credited_fen']} paid")
         elif row["state"] == "closed" and not row["receipted"]:
             finding.add(subject, "closed without a receipt")

@@ -191,12 +191,13 @@ FROM work w LEFT JOIN orders o ON o.book = w.book AND o.id = w.order_id
 WHERE w.book = $1 AND (o.id IS NULL OR o.state = ANY($2::text[]))
 
 -- name: ended_order_holds_nothing
--- 4. An order that has ended has no fill, payout or effect that has not.
+-- 4. An order that has ended has no fill, payout or effect that has not; but one whose payment came back is paid again.
 SELECT o.id::text AS subject, 'has ended with something still under way' AS detail
 FROM orders o WHERE o.book = $1 AND ($3::bigint[] IS NULL OR o.id = ANY($3)) AND o.state = ANY($2::text[]) AND (
     EXISTS (SELECT FROM fills f WHERE f.book = o.book AND f.order_id = o.id AND f.state IN ('reserved', 'delivering'))
     OR EXISTS (SELECT FROM payout_orders po JOIN payouts p ON p.book = po.book AND p.id = po.payout_id
-               WHERE po.book = o.book AND po.order_id = o.id AND p.state IN ('planned', 'sent', 'awaiting_seller')))
+               WHERE po.book = o.book AND po.order_id = o.id AND p.state IN ('planned', 'sent', 'awaiting_seller')
+                 AND NOT (o.state = 'closed' AND o.paid_fen < o.credited_fen)))
 
 -- name: unresolved_payout_has_an_effect
 -- 4. A payout under way has an effect under way.
@@ -229,8 +230,10 @@ WHERE book = $1 AND ($2::bigint[] IS NULL OR ref = ANY(ARRAY(SELECT ref FROM eff
 GROUP BY ref HAVING count(*) > 1
 
 -- name: credited_orders
--- 6. Orders that were credited, for the check of their quotes.
+-- 6. Orders that were credited, for the check of their quotes; what of their payments came back and is owed again.
 SELECT o.id, o.quote, o.delivered_fen, o.credited_fen, o.net_fen, o.paid_fen, o.state, (r.order_id IS NOT NULL) AS receipted,
+       (SELECT coalesce(sum(c.amount_fen), 0) FROM corrections c WHERE c.book = o.book AND c.order_id = o.id
+        AND c.kind = 'payment_returned' AND c.closed_at IS NULL) AS returned_fen,
        (SELECT sum(t.amount_fen) FROM transfers t WHERE t.book = o.book AND t.order_id = o.id AND t.kind = 'credit'
         AND t.phase = 'posted' AND t.credit = (SELECT id FROM accounts a WHERE a.book = o.book AND a.code = 'payable:' || o.seller AND a.asset = 'CNY')) AS posted_fen
 FROM orders o LEFT JOIN receipts r ON r.book = o.book AND r.order_id = o.id

@@ -24,8 +24,9 @@ SELECT count(*) FROM work w JOIN orders o ON o.book = w.book AND o.id = w.order_
 WHERE w.book = $1 AND o.state NOT IN ('in_review', 'awaiting_seller')
 
 -- name: awaiting_seller
-SELECT o.id FROM work w JOIN orders o ON o.book = w.book AND o.id = w.order_id
-WHERE w.book = $1 AND o.state = 'awaiting_seller' ORDER BY o.id
+-- Orders whose seller is to name a payee: those that wait for one, and ended ones whose payment came back.
+SELECT id FROM orders
+WHERE book = $1 AND (state = 'awaiting_seller' OR (state = 'closed' AND paid_fen < credited_fen)) ORDER BY id
 
 -- name: unresolved
 SELECT a.subject, a.detail, o.result FROM alarms a

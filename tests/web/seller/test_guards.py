@@ -10,6 +10,7 @@ import pytest
 
 from airback.domain.ports.carrier import CodeCheck
 from airback.web.seller.session import COOKIE
+from tests.engine.test_corrections import taken_back
 from tests.web.seller.stage import NUMBER, PAYEE, Browser, Stage, balance_quote, card_quote, prove
 
 AGREED = "2026-11"
@@ -304,6 +305,30 @@ async def test_a_payee_the_rail_refused_is_corrected_and_paid(stage: Stage, brow
     await stage.street.run(paid)
     await browser.open(order)
     assert "款项已付出" in browser.text
+
+
+async def test_a_payment_that_came_back_after_the_end_asks_for_a_payee_and_is_paid_again(
+    stage: Stage, browser: Browser
+) -> None:
+    order = await sold(browser)
+    assert await stage.street.settle() == {"closed": 1}
+    (number,) = [row["id"] for row in await stage.street.pool.fetch("SELECT id FROM orders")]
+    await taken_back(stage.street, number, "pay")
+    await browser.open("/orders")
+    assert "请更正收款信息" in browser.text
+    await browser.open(order)
+    assert "付款被退回" in browser.text and "退了回来" in browser.text and "款项已付出" not in browser.text
+    assert "data-live" in browser.page.text
+    await browser.send(f"{order}/payee", payee_account="13800138000", payee_name="张三")
+    assert "已收到更正" in browser.text
+
+    async def paid() -> bool:
+        return bool(await stage.street.pool.fetchval("SELECT count(*) FROM orders WHERE paid_fen > 0"))
+
+    await stage.street.run(paid)
+    await browser.open(order)
+    assert "款项已付出" in browser.text
+    assert "/payee" not in browser.page.text
 
 
 async def test_a_card_with_another_face_is_priced_again_and_says_so(stage: Stage, browser: Browser) -> None:

@@ -71,10 +71,11 @@ def test_nothing_is_loaded_from_anywhere_else() -> None:
 @pytest.mark.parametrize("product", ["balance", "card"])
 @pytest.mark.parametrize("state", list(State))
 def test_every_state_has_words_for_both_products(product: str, state: State) -> None:
-    order = SimpleNamespace(product=product, state=state.value)
-    said = wording.saying(order)  # type: ignore[arg-type]
-    assert said.title and said.sentence and said.short
-    assert said.tone in {"moving", "done", "asks", "ended", "failed"}
+    for owed_again in (False, True):
+        order = SimpleNamespace(product=product, state=state.value, owed_again=owed_again)
+        said = wording.saying(order)  # type: ignore[arg-type]
+        assert said.title and said.sentence and said.short
+        assert said.tone in {"moving", "done", "asks", "ended", "failed"}
 
 
 @pytest.mark.parametrize("code", sorted(REFUSALS))

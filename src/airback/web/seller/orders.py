@@ -89,11 +89,13 @@ async def cancel(request: Request[Any, Any, Any], public_id: FromPath[str]) -> R
 async def correct_payee(
     request: Request[Any, Any, Any], public_id: FromPath[str]
 ) -> Response[str] | Response[None]:
-    """Another account or name, after the rail refused the first."""
+    """Another account or name, after the rail refused the first or gave the money back."""
     visit = open_visit(request)
     form = await visit.form()
     order = await _own(visit, public_id)
-    if order.state != State.AWAITING_SELLER:
+    async with visit.platform.pool.acquire() as conn:
+        waits = await orders.waits_for_payee(conn, book=visit.platform.book, order=order)
+    if not waits:
         return visit.go(f"/orders/{order.public_id}")
     errors: Errors = {}
     given = forms.read_payee({**form, "rail": order.rail}, errors, rails=visit.platform.rails)
@@ -201,6 +203,7 @@ async def _context(
 ) -> dict[str, Any]:
     async with visit.platform.pool.acquire() as conn:
         events = await orders.events(conn, book=visit.platform.book, order_id=order.id)
+        awaits = await orders.waits_for_payee(conn, book=visit.platform.book, order=order)
         receipt = None
         if order.state == State.CLOSED:
             receipt = await orders.receipt(conn, book=visit.platform.book, order_id=order.id)
@@ -210,12 +213,13 @@ async def _context(
     rail = rate_card.rails.get(order.rail)
     return {
         "order": order,
-        "saying": wording.saying(order),
-        "steps": wording.progress(order, events),
+        "saying": wording.saying(order, awaits=awaits),
+        "steps": wording.progress(order, events, awaits=awaits),
         "expected": wording.expected(order, visit.platform.now()),
         "refusal": REFUSALS.get(order.code or "") if told else None,
         "may_cancel": wording.may_cancel(order),
-        "awaits": state is State.AWAITING_SELLER,
+        "awaits": awaits,
+        "live": _moves(order),
         "has_receipt": receipt is not None,
         "carrier": _carrier(order, visit.language),
         "rail_name": order.rail
@@ -241,7 +245,7 @@ async def _messages(visit: Visit, order: OrderView, *, last_seen: str) -> AsyncI
     if _version(order) != seen:
         seen = _version(order)
         yield await _message(visit, order)
-    if order.final:
+    if not _moves(order):
         yield b"event: end\ndata: end\n\n"
         return
     until = asyncio.get_running_loop().time() + _STREAM_LASTS_S
@@ -252,13 +256,18 @@ async def _messages(visit: Visit, order: OrderView, *, last_seen: str) -> AsyncI
             elif _version(view) != seen:
                 seen = _version(view)
                 yield await _message(visit, view)
-                if view.final:
+                if not _moves(view):
                     yield b"event: end\ndata: end\n\n"
                     return
             if asyncio.get_running_loop().time() > until:
                 return  # the browser comes back by itself; nothing is held for ever
     except TooManyWatchers:
         return
+
+
+def _moves(order: OrderView) -> bool:
+    """Whether anything may still change on its page."""
+    return not order.final or order.owed_again
 
 
 def _version(order: OrderView) -> str:

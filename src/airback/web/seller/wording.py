@@ -71,11 +71,16 @@ _BOTH: Final[Mapping[State, Saying]] = {
     State.EXPIRED: Saying(N_("订单已超时"), N_("没有扣除任何话费。"), N_("已超时"), "ended"),
     State.FAILED: Saying(N_("订单未能完成"), N_("如有疑问,请凭订单编号联系我们。"), N_("未完成"), "failed"),
 }
+_RETURNED: Final = Saying(
+    N_("付款被退回"), N_("钱仍是您的,没有损失;更正收款信息后会重新付款。"), N_("请更正收款信息"), "asks"
+)
 
 
-def saying(order: OrderView) -> Saying:
-    """The order's state in words."""
+def saying(order: OrderView, *, awaits: bool = True) -> Saying:
+    """The order's state in words. `awaits`: whether one whose payment came back waits for a payee, or is being paid."""
     state = State(order.state)
+    if order.owed_again:
+        return _RETURNED if awaits else _BOTH[State.CREDITED]
     own = _BALANCE if order.product == BALANCE else _CARD
     return own.get(state) or _BOTH[state]
 
@@ -135,12 +140,15 @@ _ENDS: Final[Mapping[State, tuple[str, str]]] = {
 }
 
 
-def progress(order: OrderView, events: Sequence[TimelineEntry]) -> list[Step]:
+def progress(order: OrderView, events: Sequence[TimelineEntry], *, awaits: bool = True) -> list[Step]:
     """The timeline: what is done and when, what happens now, what is still to come; or how it ended."""
     state = State(order.state)
     seen: dict[str, datetime] = {}
     for event in events:
         seen.setdefault(event.action, event.at)
+    if order.owed_again:  # what closed it is undone: the last step is to be taken again
+        state = State.AWAITING_SELLER if awaits else State.CREDITED
+        seen.pop("engine:order:closed", None)
     # a pause keeps its place: what was done before it is what its `resume` state says, or the log
     standing = State(order.resume) if order.resume and state is State.IN_REVIEW else state
     amounts = {
@@ -160,7 +168,7 @@ def progress(order: OrderView, events: Sequence[TimelineEntry]) -> list[Step]:
             return [*steps, Step(name, mark, ended_at or order.closed_at or order.updated_at)]
         elif steps[-1].mark == "done":
             mark = "asks" if state is State.AWAITING_SELLER else "now"
-            steps.append(Step(stage.name, mark, None, saying(order).sentence))
+            steps.append(Step(stage.name, mark, None, saying(order, awaits=awaits).sentence))
         else:
             steps.append(Step(stage.name, "todo", None))
     return steps
