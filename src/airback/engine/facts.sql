@@ -1,4 +1,5 @@
--- Reads of a batch: one query per table, whatever its size.
+-- Reads of a batch: one query per table, whatever its size. `OFFSET 0` keeps the planner from turning look-ups by key
+-- into a loop over a table that has no statistics yet.
 
 -- name: due_people
 -- Open work of people that is due, oldest first.
@@ -36,7 +37,7 @@ SELECT id, client, seller, lane, product, carrier, number, card_number, card_cod
        payee, notify_number, language, agreement, state, resume, code, hold_kind, hold_ref, hold_far_ref, held_fen,
        delivered_fen, credited_fen, paid_fen, attempts, cancel, submitted_at, delivered_at, final_at, closed_at, due_at
 FROM orders LEFT JOIN LATERAL (
-    SELECT due_at FROM work WHERE work.book = orders.book AND work.order_id = orders.id) AS open_work ON true
+    SELECT due_at FROM work WHERE work.book = orders.book AND work.order_id = orders.id OFFSET 0) AS open_work ON true
 WHERE book = $1 AND id = ANY($2::bigint[]) ORDER BY id
 
 -- name: orders_of_payouts
@@ -50,13 +51,12 @@ FROM fills WHERE book = $1 AND order_id = ANY($2::bigint[]) ORDER BY id
 
 -- name: payouts
 -- Payouts that pay any of the orders, with every order each of them pays.
-SELECT p.id, p.seller, p.rail, p.amount_fen, p.payee, p.state, p.code, p.far_ref, p.created_at,
-       array_agg(o.order_id ORDER BY o.order_id) AS order_ids,
-       array_agg(o.amount_fen ORDER BY o.order_id) AS shares
-FROM payouts p JOIN payout_orders o ON o.book = p.book AND o.payout_id = p.id
-WHERE p.book = $1 AND p.id IN (
-    SELECT payout_id FROM payout_orders WHERE book = $1 AND order_id = ANY($2::bigint[]))
-GROUP BY p.id, p.seller, p.rail, p.amount_fen, p.payee, p.state, p.code, p.far_ref, p.created_at
+SELECT p.id, p.seller, p.rail, p.amount_fen, p.payee, p.state, p.code, p.far_ref, p.created_at, o.order_ids, o.shares
+FROM (SELECT DISTINCT payout_id FROM payout_orders WHERE book = $1 AND order_id = ANY($2::bigint[]) OFFSET 0) AS w
+CROSS JOIN LATERAL (SELECT * FROM payouts WHERE book = $1 AND id = w.payout_id OFFSET 0) AS p
+CROSS JOIN LATERAL (SELECT array_agg(order_id ORDER BY order_id) AS order_ids,
+                           array_agg(amount_fen ORDER BY order_id) AS shares
+                    FROM payout_orders WHERE book = $1 AND payout_id = w.payout_id) AS o
 ORDER BY p.id
 
 -- name: outlets
@@ -85,10 +85,13 @@ WHERE book = $1 AND id = ANY($2::bigint[])
 
 -- name: redeemed
 -- Orders whose card may have been redeemed by another effect than the one given for each: sent, and not surely unsent.
-SELECT DISTINCT e.order_id FROM unnest($2::bigint[], $3::bigint[]) AS asked(order_id, effect_id)
-JOIN effects e ON e.book = $1 AND e.order_id = asked.order_id AND e.id <> asked.effect_id AND e.kind = 'redeem'
-WHERE NOT EXISTS (SELECT FROM effect_results r WHERE r.book = e.book AND r.effect_id = e.id AND r.applied
-                  AND r.result = 'failed' AND r.code IN ('not_sent', 'sending_overdue'))
+SELECT DISTINCT asked.order_id FROM unnest($2::bigint[], $3::bigint[]) AS asked(order_id, effect_id)
+CROSS JOIN LATERAL (
+    SELECT FROM effects e
+    WHERE e.book = $1 AND e.order_id = asked.order_id AND e.id <> asked.effect_id AND e.kind = 'redeem'
+      AND NOT EXISTS (SELECT FROM effect_results r WHERE r.book = e.book AND r.effect_id = e.id AND r.applied
+                      AND r.result = 'failed' AND r.code IN ('not_sent', 'sending_overdue'))
+    OFFSET 0) AS earlier
 
 -- name: accounts
 -- Standings of accounts by id.
@@ -103,7 +106,9 @@ WHERE book = $1 AND number = ANY($2::text[])
 -- name: deliveries
 -- Successful deliveries of orders, for their receipts.
 SELECT e.order_id, e.fill_id, e.kind, coalesce(r.amount_fen, e.amount_fen) AS amount_fen, r.far_ref, r.detail, r.at
-FROM effects e JOIN effect_results r ON r.book = e.book AND r.effect_id = e.id AND r.applied AND r.result = 'succeeded'
+FROM effects e
+CROSS JOIN LATERAL (SELECT * FROM effect_results WHERE book = e.book AND effect_id = e.id AND applied
+                    AND result = 'succeeded' OFFSET 0) AS r
 WHERE e.book = $1 AND e.order_id = ANY($2::bigint[]) AND e.kind IN ('transfer', 'redeem', 'hold')
 ORDER BY r.at, e.id
 
@@ -118,8 +123,8 @@ SELECT e.id, e.kind, e.far_side, e.order_id, e.fill_id, e.payout_id, e.ref, e.am
        coalesce((SELECT max(r.n) + 1 FROM effect_results r WHERE r.book = e.book AND r.effect_id = e.id), 0) AS n,
        ord.hold_kind
 FROM open_effects o
-JOIN effects e ON e.book = o.book AND e.id = o.effect_id
-LEFT JOIN orders ord ON ord.book = e.book AND ord.id = e.order_id
+CROSS JOIN LATERAL (SELECT * FROM effects WHERE book = o.book AND id = o.effect_id OFFSET 0) AS e
+LEFT JOIN LATERAL (SELECT hold_kind FROM orders WHERE book = e.book AND id = e.order_id OFFSET 0) AS ord ON true
 WHERE o.book = $1
 ORDER BY e.id
 
@@ -130,7 +135,7 @@ SELECT e.id, e.kind, e.far_side, e.order_id, e.fill_id, e.payout_id, e.ref, e.am
        coalesce((SELECT max(r.n) + 1 FROM effect_results r WHERE r.book = e.book AND r.effect_id = e.id), 0) AS n,
        ord.hold_kind
 FROM effects e
-LEFT JOIN orders ord ON ord.book = e.book AND ord.id = e.order_id
+LEFT JOIN LATERAL (SELECT hold_kind FROM orders WHERE book = e.book AND id = e.order_id OFFSET 0) AS ord ON true
 LEFT JOIN LATERAL (SELECT r.result FROM effect_results r
                    WHERE r.book = e.book AND r.effect_id = e.id AND r.applied ORDER BY r.n DESC LIMIT 1) last ON true
 WHERE e.book = $1 AND e.ref = ANY($2::text[])

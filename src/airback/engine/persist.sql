@@ -1,4 +1,7 @@
 -- One batch's decisions, each table in one statement. All run in one transaction that begins with the fence.
+--
+-- Rows are found by `CROSS JOIN LATERAL (SELECT ctid … OFFSET 0)`: whatever the planner believes of a table that has no
+-- statistics yet, each is one look-up in an index, never a loop over the whole table for each of them.
 
 -- name: fence
 -- The book's epoch and switches, locked against a take-over until this transaction ends.
@@ -18,13 +21,15 @@ FROM unnest($3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bi
             $18::smallint[], $19::text[], $20::timestamptz[], $21::timestamptz[], $22::timestamptz[], $23::text[])
      AS v(id, state, resume, code, quote, net_fen, rail, payee, card_spent, hold_ref, hold_far_ref, held_fen,
           delivered_fen, credited_fen, paid_fen, attempts, cancel, delivered_at, final_at, closed_at, first_quote)
-WHERE o.book = $1 AND o.id = v.id
+CROSS JOIN LATERAL (SELECT ctid FROM orders WHERE book = $1 AND id = v.id OFFSET 0) AS at
+WHERE o.ctid = at.ctid
 
 -- name: update_work
 -- When to look again.
 UPDATE work w SET due_at = v.due_at
 FROM unnest($2::bigint[], $3::timestamptz[]) AS v(id, due_at)
-WHERE w.book = $1 AND w.order_id = v.id
+CROSS JOIN LATERAL (SELECT ctid FROM work WHERE book = $1 AND order_id = v.id OFFSET 0) AS at
+WHERE w.ctid = at.ctid
 
 -- name: delete_work
 -- Orders that have ended.
@@ -32,9 +37,10 @@ DELETE FROM work WHERE book = $1 AND order_id = ANY($2::bigint[])
 
 -- name: keep_claims
 -- Claims of orders that go on, for ever.
-UPDATE claims SET expires_at = NULL WHERE book = $1 AND kind = 'card' AND fingerprint IN (
-    SELECT fingerprint FROM claims WHERE book = $1 AND kind = 'card' AND order_id = ANY($2::bigint[]))
-AND order_id = ANY($2::bigint[])
+UPDATE claims c SET expires_at = NULL
+FROM unnest($2::bigint[]) AS v(id)
+CROSS JOIN LATERAL (SELECT ctid FROM claims WHERE book = $1 AND order_id = v.id AND kind = 'card' OFFSET 0) AS at
+WHERE c.ctid = at.ctid
 
 -- name: free_claims
 -- Claims of orders that ended unharmed.
@@ -48,7 +54,8 @@ SELECT $1, v.*, $2 FROM unnest($3::bigint[], $4::bigint[], $5::bigint[], $6::tex
 -- name: update_fills
 UPDATE fills f SET state = v.state, delivered_fen = v.delivered_fen, pays_fen = v.pays_fen
 FROM unnest($2::bigint[], $3::text[], $4::bigint[], $5::bigint[]) AS v(id, state, delivered_fen, pays_fen)
-WHERE f.book = $1 AND f.id = v.id
+CROSS JOIN LATERAL (SELECT ctid FROM fills WHERE book = $1 AND id = v.id OFFSET 0) AS at
+WHERE f.ctid = at.ctid
 
 -- name: close_demands
 -- Demands that are filled or withdrawn leave the book of open ones.
@@ -63,7 +70,8 @@ UPDATE demands SET withdrawn_at = $3 WHERE book = $1 AND id = ANY($2::bigint[]) 
 INSERT INTO open_demands (book, id, outlet, carrier, number, price_ppm, open_fen, deadline_at)
 SELECT d.book, d.id, d.outlet, d.carrier, d.number, d.price_ppm, v.open_fen, d.deadline_at
 FROM unnest($2::bigint[], $3::bigint[]) AS v(id, open_fen)
-JOIN demands d ON d.book = $1 AND d.id = v.id AND d.withdrawn_at IS NULL
+CROSS JOIN LATERAL (SELECT * FROM demands WHERE book = $1 AND id = v.id OFFSET 0) AS d
+WHERE d.withdrawn_at IS NULL
 ON CONFLICT (book, id) DO UPDATE SET open_fen = EXCLUDED.open_fen
 
 -- name: expire_demands
@@ -82,7 +90,8 @@ SELECT $1, $2, v.* FROM unnest($3::bigint[], $4::text[], $5::smallint[], $6::tim
 -- name: update_open_effects
 UPDATE open_effects o SET result = v.result, asks = v.asks, ask_at = v.ask_at, epoch = $2
 FROM unnest($3::bigint[], $4::text[], $5::smallint[], $6::timestamptz[]) AS v(id, result, asks, ask_at)
-WHERE o.book = $1 AND o.effect_id = v.id
+CROSS JOIN LATERAL (SELECT ctid FROM open_effects WHERE book = $1 AND effect_id = v.id OFFSET 0) AS at
+WHERE o.ctid = at.ctid
 
 -- name: delete_open_effects
 DELETE FROM open_effects WHERE book = $1 AND effect_id = ANY($2::bigint[])
@@ -105,7 +114,8 @@ SELECT $1, v.* FROM unnest($2::bigint[], $3::bigint[], $4::bigint[]) AS v
 -- name: update_payouts
 UPDATE payouts p SET state = v.state, code = v.code, far_ref = v.far_ref, updated_at = $2
 FROM unnest($3::bigint[], $4::text[], $5::text[], $6::text[]) AS v(id, state, code, far_ref)
-WHERE p.book = $1 AND p.id = v.id
+CROSS JOIN LATERAL (SELECT ctid FROM payouts WHERE book = $1 AND id = v.id OFFSET 0) AS at
+WHERE p.ctid = at.ctid
 
 -- name: insert_transfers
 INSERT INTO transfers (book, event_at, created_at, subject, kind, leg, phase, asset, debit, credit, amount_fen, order_id)
@@ -125,7 +135,8 @@ UPDATE accounts a SET
     overdrawn_fen = a.overdrawn_fen + v.overdrawn_fen
 FROM unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[])
      AS v(id, debits_posted, credits_posted, debits_pending, credits_pending, overdrawn_fen)
-WHERE a.book = $1 AND a.id = v.id
+CROSS JOIN LATERAL (SELECT ctid FROM accounts WHERE book = $1 AND id = v.id OFFSET 0) AS at
+WHERE a.ctid = at.ctid
 
 -- name: insert_events
 INSERT INTO events (book, seq, action, order_id, at, salt, body, leaf)
@@ -143,7 +154,8 @@ SELECT $1, $2, v.* FROM unnest($3::bigint[], $4::bigint[], $5::bigint[], $6::tex
 -- What was made good of corrections; guarded by nothing but the fence.
 UPDATE corrections c SET recovered_fen = v.recovered_fen, written_off_fen = v.written_off_fen, closed_at = v.closed_at
 FROM unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::timestamptz[]) AS v(id, recovered_fen, written_off_fen, closed_at)
-WHERE c.book = $1 AND c.id = v.id
+CROSS JOIN LATERAL (SELECT ctid FROM corrections WHERE book = $1 AND id = v.id OFFSET 0) AS at
+WHERE c.ctid = at.ctid
 
 -- name: insert_alarms
 INSERT INTO alarms (book, opened_at, id, kind, subject, detail, due_at)
@@ -154,7 +166,9 @@ ON CONFLICT (book, kind, subject) WHERE closed_at IS NULL DO NOTHING
 -- name: close_alarms
 -- Alarms whose work is done.
 UPDATE alarms a SET closed_at = $2 FROM unnest($3::text[], $4::text[]) AS v(kind, subject)
-WHERE a.book = $1 AND a.kind = v.kind AND a.subject = v.subject AND a.closed_at IS NULL
+CROSS JOIN LATERAL (SELECT ctid FROM alarms WHERE book = $1 AND kind = v.kind AND subject = v.subject
+                    AND closed_at IS NULL OFFSET 0) AS at
+WHERE a.ctid = at.ctid
 
 -- name: delete_letters
 DELETE FROM inbox WHERE book = $1 AND id = ANY($2::bigint[])
@@ -181,4 +195,5 @@ VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (book, number) DO UPDATE SET
 -- Close breaks whose correction this batch posts.
 UPDATE breaks b SET state = 'corrected', closed_at = $2, correction = r.correction, resolved_by = r.proposal
 FROM unnest($3::bigint[], $4::text[], $5::text[]) AS r (id, correction, proposal)
-WHERE b.book = $1 AND b.id = r.id AND b.state = 'open'
+CROSS JOIN LATERAL (SELECT ctid FROM breaks WHERE book = $1 AND id = r.id OFFSET 0) AS at
+WHERE b.ctid = at.ctid AND b.state = 'open'

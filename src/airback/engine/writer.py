@@ -34,8 +34,10 @@ from airback.store import books
 
 LOG: Final = structlog.get_logger(__name__)
 
-#: Plans for arrays of unknown length must stay index look-ups (a merge join over a whole table is the trap).
+#: Plans for arrays of unknown length must stay index look-ups: they are kept for a connection's life, and may be made
+#: while a table is a page long (a merge join, or a loop over the whole table for each element, is the trap).
 PLANNER: Final = {
+    "enable_seqscan": "off",
     "enable_mergejoin": "off",
     "enable_hashjoin": "off",
     "plan_cache_mode": "force_generic_plan",
