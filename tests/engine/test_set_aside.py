@@ -11,11 +11,14 @@ import pytest
 from airback.domain import ids
 from airback.domain.effects import Exchange, Kind, Outcome
 from airback.engine import advance as advance_module
+from airback.engine import gather
 from airback.engine.batch import Batch
 from airback.engine.inbox import append_decision
+from airback.engine.persist import RowMissing, persist
 from airback.engine.records import OpenEffect, Order
 from airback.orders.states import State
 from tests.engine.street import BOOK, Street
+from tests.engine.test_doubt import batch_of
 
 
 async def alarms(street: Street, kind: str) -> list[str]:
@@ -111,3 +114,23 @@ async def test_a_bad_order_is_found_under_traffic_and_in_persist(
     await street.run(found)
     due = await street.pool.fetchval("SELECT due_at FROM work WHERE order_id = $1", bad)
     assert due > datetime.now(UTC)
+
+
+async def test_a_batch_that_changes_what_is_not_there_writes_nothing(street: Street) -> None:
+    (order_id,) = await street.sell(street.ask_card(street.card("cmcc", 10_000)))
+    assert await street.settle() == Counter({"closed": 1})
+    batch = batch_of(street)
+    batch.epoch = await street.pool.fetchval("SELECT epoch FROM books WHERE book = $1", BOOK)
+    batch.next_seq = 1 + await street.pool.fetchval("SELECT max(seq) FROM events")
+    await gather.facts(street.pool, batch, order_ids=[order_id], payout_ids=[])
+    order = batch.orders[order_id]
+    order.changed = True
+    batch.record("test:order:changed", order=order)
+    async with street.pool.acquire() as conn:
+        await conn.execute("UPDATE orders SET id = id + 1 WHERE id = $1", order_id)
+        with pytest.raises(RowMissing, match="UPDATE 0 of 1"):
+            await persist(conn, batch)
+        assert batch.next_seq - 2 == await conn.fetchval("SELECT max(seq) FROM events")
+        await conn.execute("UPDATE orders SET id = id - 1 WHERE id = $1", order_id + 1)
+        await persist(conn, batch)
+        assert batch.next_seq - 1 == await conn.fetchval("SELECT max(seq) FROM events")

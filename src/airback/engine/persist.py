@@ -17,6 +17,10 @@ class Fenced(Exception):
     """Another worker has taken the book: this one stops and forgets what it held in memory."""
 
 
+class RowMissing(Exception):
+    """A row that the batch changes is not there: somebody else has changed or removed what one writer owns."""
+
+
 async def persist(conn: Any, batch: Batch) -> None:
     """Write the batch. Raises Fenced when the book's epoch is no longer the batch's; then nothing was written."""
     async with conn.transaction():
@@ -68,7 +72,7 @@ async def _orders(conn: Any, batch: Batch) -> None:
             ),
             strict=True,
         )
-        await conn.execute(SQL.update_orders, batch.book, batch.now, *map(list, columns))
+        await _every(conn, SQL.update_orders, batch.book, batch.now, *map(list, columns))
     due = [(o.id, o.due_at) for o in changed if o.due_at is not None and o.state not in FINAL]
     if due:
         await conn.execute(SQL.update_work, batch.book, [d[0] for d in due], [d[1] for d in due])
@@ -100,7 +104,7 @@ async def _orders(conn: Any, batch: Batch) -> None:
     touched = [f for f in batch.all_fills() if f.changed and not f.new]
     if touched:
         changes = [(f.id, str(f.state), f.delivered_fen, f.pays_fen) for f in touched]
-        await conn.execute(SQL.update_fills, batch.book, *_columns(changes))
+        await _every(conn, SQL.update_fills, batch.book, *_columns(changes))
 
 
 async def _market(conn: Any, batch: Batch) -> None:
@@ -172,7 +176,7 @@ async def _payouts(conn: Any, batch: Batch) -> None:
     changed = [p for p in batch.payouts.values() if p.changed and not p.new]
     if changed:
         changed_rows = [(p.id, str(p.state), p.code, p.far_ref) for p in changed]
-        await conn.execute(SQL.update_payouts, batch.book, batch.now, *_columns(changed_rows))
+        await _every(conn, SQL.update_payouts, batch.book, batch.now, *_columns(changed_rows))
 
 
 async def _ledger(conn: Any, batch: Batch) -> None:
@@ -209,7 +213,7 @@ async def _ledger(conn: Any, batch: Batch) -> None:
         )
         for d in deltas
     ]
-    await conn.execute(SQL.update_accounts, batch.book, *_columns(sums))
+    await _every(conn, SQL.update_accounts, batch.book, *_columns(sums))
 
 
 async def _log(conn: Any, batch: Batch) -> None:
@@ -267,6 +271,13 @@ async def _decisions(conn: Any, batch: Batch) -> None:
             licence["valid_until"],
             licence["recorded_by"],
         )
+
+
+async def _every(conn: Any, statement: str, *values: Any) -> None:
+    """Change as many rows as there are ids: the last values are columns. Raises RowMissing when one is not there."""
+    done = await conn.execute(statement, *values)
+    if done != f"UPDATE {len(values[-1])}":
+        raise RowMissing(f"{done} of {len(values[-1])}")
 
 
 def _columns(rows: list[tuple[Any, ...]]) -> list[list[Any]]:

@@ -51,9 +51,9 @@ SQL: Final = load("world.sql", package="airback.simulator")
 BOOK: Final = 1
 CLIENT: Final = "simulation"
 #: Sales that come in one second at most, for how long they come at least, and how many share a request.
-_ORDERS_A_SECOND: Final = 500
+_ORDERS_A_SECOND: Final = 120
 _SELLING_S: Final = 24
-_ASKS_AT_ONCE: Final = 250
+_ASKS_AT_ONCE: Final = 120
 _LEASE: Final = timedelta(seconds=3)
 _BEAT_S: Final = 1.5
 _BATCH: Final = 1000
