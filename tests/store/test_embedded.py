@@ -169,11 +169,11 @@ def test_two_users_in_one_process_share_the_server(data: Path) -> None:
     first = ensure_running(data, durable=False)
     second = ensure_running(data, durable=False)
     assert first.url == second.url
-    running = processes(Layout(data))
+    running = supervisors(Layout(data)), postmaster(data)
     first.close()
     first.close()
     assert answers(second.url)
-    assert processes(Layout(data)) == running
+    assert (supervisors(Layout(data)), postmaster(data)) == running
     second.close()
     assert processes(Layout(data)) == []
 
