@@ -37,7 +37,7 @@ DEFAULT_SEED: Final = 20260102
 _KILL_EVERY_S: Final = 6.0
 #: Sales a minute that are aimed at: files of cards, and people one at a time.
 _FILES_A_MINUTE: Final = 26
-_CARDS_A_FILE: Final = 25
+_CARDS_A_FILE: Final = 80
 _PEOPLE: Final = 2
 _PEOPLE_A_MINUTE: Final = 60
 #: After the last kill promises have so long without any of them being kept, before the rest counts as lost.
