@@ -10,6 +10,7 @@ from playwright.async_api import Page, expect
 
 from tests.browser.conftest import DESK, PHONE, OpenPage, Site
 from tests.browser.seeing import CONTRAST, EVERYTHING, barriers, look
+from tests.engine.test_corrections import taken_back
 from tests.web.seller.stage import NUMBER, RIGHT_CODE
 
 
@@ -147,6 +148,25 @@ async def test_the_order_is_followed_live_to_the_money(
     await page.wait_for_selector("a[href$='receipt.pdf']")
     await look(page, screenshots / "live-02-paid.png")
     assert await barriers(page) == []
+
+    # Later the rail gives the money back: the order, which has ended, asks for a payee and is paid again.
+    (order_id,) = [row["id"] for row in await site.stage.street.pool.fetch("SELECT id FROM orders")]
+    await taken_back(site.stage.street, order_id, "pay")
+    await page.reload()
+    await page.wait_for_selector("#part-steps .step_asks")
+    await look(page, screenshots / "live-03-returned.png")
+    assert await barriers(page) == []
+    await page.fill("#payee_account", "13800138000")
+    await page.fill("#payee_name", "张三")
+    async with page.expect_navigation():
+        await page.click("#part-ask button")
+
+    async def repaid() -> bool:
+        return bool(await site.stage.street.pool.fetchval("SELECT count(*) FROM orders WHERE paid_fen > 0"))
+
+    await site.stage.street.run(repaid, timeout_s=120)
+    await page.wait_for_selector(".standing_done")
+    await look(page, screenshots / "live-04-paid-again.png")
 
 
 async def test_a_code_can_be_sent_again_after_a_minute(site: Site, open_page: OpenPage) -> None:

@@ -24,9 +24,9 @@ FACE_FEN = 10_000
 
 
 async def taken_back(street: Street, order: int, effect: str) -> asyncpg.Record:
-    """The far side takes the order's effect back and says so; the correction that this opened."""
+    """The far side takes the order's last effect of a kind back and says so; the correction that this opened."""
     row = await street.pool.fetchrow(
-        "SELECT ref, far_side FROM effects WHERE order_id = $1 AND kind = $2 ORDER BY id LIMIT 1",
+        "SELECT ref, far_side FROM effects WHERE order_id = $1 AND kind = $2 ORDER BY id DESC LIMIT 1",
         order,
         effect,
     )
