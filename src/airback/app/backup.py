@@ -77,9 +77,8 @@ async def restore(settings: Settings, *, file: Path) -> dict[str, Any]:
         conn = await connect_once(url)
         try:
             orders = await books.restored(conn, reason=RESTORED)
-            await conn.execute(
-                "ANALYZE"
-            )  # a restored table has no statistics, and every plan would be a guess
+            # A restored table has no statistics, and every plan would be a guess.
+            await conn.execute("ANALYZE")
         finally:
             await conn.close()
         async with open_platform(settings, url=url, connections=2) as platform:

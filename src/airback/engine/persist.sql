@@ -192,8 +192,8 @@ VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (book, number) DO UPDATE SET
     valid_until = EXCLUDED.valid_until, recorded_by = EXCLUDED.recorded_by
 
 -- name: resolve_breaks
--- Close breaks whose correction this batch posts.
+-- Close breaks whose correction this batch posts. By key: an import may change a break at the same moment, and a join on
+-- `ctid` would then skip it.
 UPDATE breaks b SET state = 'corrected', closed_at = $2, correction = r.correction, resolved_by = r.proposal
 FROM unnest($3::bigint[], $4::text[], $5::text[]) AS r (id, correction, proposal)
-CROSS JOIN LATERAL (SELECT ctid FROM breaks WHERE book = $1 AND id = r.id OFFSET 0) AS at
-WHERE b.ctid = at.ctid AND b.state = 'open'
+WHERE b.book = $1 AND b.id = r.id AND b.state = 'open'
