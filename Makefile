@@ -47,8 +47,8 @@ format: setup ## put the code into the house's form
 	@$(BIN)/ruff check --fix $(CODE)
 	@$(BIN)/ruff format $(CODE)
 
-bench: setup ## time 500 attempts through real processes: runs `airback demo --once --json` (BENCH_ARGS)
-	@$(BIN)/airback demo --once --orders 500 --json $(BENCH_ARGS)
+bench: setup ## the platform's speed as ratios to this machine's own (BENCH_ARGS="--full --out bench.html")
+	@$(BIN)/airback bench $(BENCH_ARGS)
 
 docs: setup ## draw the state diagrams in docs/architecture.md from the transition tables
 	@$(BIN)/python tools/draw_states.py

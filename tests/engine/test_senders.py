@@ -15,7 +15,7 @@ from airback.domain.ports.rail import PayRequest
 from airback.engine import gather
 from airback.engine.records import Answer
 from airback.engine.senders import FarSides, Senders
-from airback.engine.tenure import described
+from airback.engine.tenure import described, writer_connection
 from airback.store import books
 from tests.engine.street import BOOK, Street
 from tests.engine.test_doubt import effect_of
@@ -158,7 +158,7 @@ async def test_sending_that_is_switched_off_holds_from_the_next_batch_on(street:
 
 
 async def test_a_database_that_falls_silent_is_given_up(street: Street) -> None:
-    conn = await street.writer()._connect(answer_s=0.3)
+    conn = await writer_connection(street.url, answer_s=0.3)
     try:
         with pytest.raises(TimeoutError):
             await conn.execute("SELECT pg_sleep(20)")

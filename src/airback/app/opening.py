@@ -113,7 +113,7 @@ async def _open_sandbox(conn: Any, settings: Settings, keys: FileKeys, *, now: d
         ("finance:deposit:credit", outlet_name, _DEPOSIT_FEN),
         ("finance:float:credit", "float", _FLOAT_FEN),
     ):
-        await _decide(conn, settings, action, subject, {"outlet": subject, "amount_fen": amount}, now=now)
+        await decide(conn, settings, action, subject, {"outlet": subject, "amount_fen": amount}, now=now)
     licence = {
         "number": "SANDBOX-0001",
         "issuer": "sandbox",
@@ -121,10 +121,10 @@ async def _open_sandbox(conn: Any, settings: Settings, keys: FileKeys, *, now: d
         "valid_from": now.isoformat(),
         "valid_until": (now + timedelta(days=3650)).isoformat(),
     }
-    await _decide(conn, settings, "compliance:licence:record", "SANDBOX-0001", licence, now=now)
+    await decide(conn, settings, "compliance:licence:record", "SANDBOX-0001", licence, now=now)
 
 
-async def _decide(
+async def decide(
     conn: Any, settings: Settings, action: str, subject: str, after: dict[str, Any], *, now: datetime
 ) -> None:
     body = {

@@ -24,20 +24,22 @@ async def work(
     stop: asyncio.Event,
     ready: Callable[[], None] | None = None,
     pace: Pace | None = None,
+    most: int | None = None,
 ) -> None:
-    """Write books until `stop`. A second worker on the same database waits, and takes over what a dead one wrote."""
-    pace = pace or Pace()
-    worker = f"{socket.gethostname()}-{os.getpid()}-{os.urandom(3).hex()}"
+    """Write books, at most so many, until `stop`. A second worker on the same database waits, and takes over what a
+    dead one wrote."""
     async with database(settings) as url:
         await wait_for_sandbox(settings)
         async with open_platform(settings, url=url, connections=2) as platform:
             with presence.announce(settings.run_dir, f"work-{os.getpid()}"):
                 if ready is not None:
                     ready()
-                await _hold_books(platform, worker=worker, stop=stop, pace=pace)
+                await hold_books(platform, stop=stop, pace=pace or Pace(), most=most)
 
 
-async def _hold_books(platform: Platform, *, worker: str, stop: asyncio.Event, pace: Pace) -> None:
+async def hold_books(platform: Platform, *, stop: asyncio.Event, pace: Pace, most: int | None = None) -> None:
+    """Take every book without a living writer, at most so many, and write them until `stop`."""
+    worker = f"{socket.gethostname()}-{os.getpid()}-{os.urandom(3).hex()}"
     held: dict[int, asyncio.Task[None]] = {}
     try:
         while not stop.is_set():
@@ -52,7 +54,7 @@ async def _hold_books(platform: Platform, *, worker: str, stop: asyncio.Event, p
                 LOG.warning("database_away", error=type(error).__name__)
                 free = []
             for book in free:
-                if book not in held:
+                if book not in held and (most is None or len(held) < most):
                     held[book] = asyncio.create_task(_writer(platform, book, worker, pace).run(stop))
             await _sleep(stop, _LOOK_EVERY_S)
     finally:

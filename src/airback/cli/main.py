@@ -94,6 +94,13 @@ def build_parser() -> argparse.ArgumentParser:
     serve.set_defaults(module="serve")
 
     work = verbs.add_parser("work", parents=[shared], help="write books and send their effects")
+    work.add_argument(
+        "--books",
+        type=_count,
+        default=None,
+        metavar="N",
+        help="write at most so many (default: all there are)",
+    )
     work.set_defaults(module="work")
 
     sandbox = verbs.add_parser("sandbox", parents=[shared], help="far sides to practise with")
@@ -189,8 +196,13 @@ def build_parser() -> argparse.ArgumentParser:
     reconcile.add_argument("--out", metavar="FILE.csv", help="write every difference")
     reconcile.set_defaults(module="reconcile")
 
-    bench = verbs.add_parser("bench", help="measure a part of the platform on this machine")
-    measured = bench.add_subparsers(dest="bench", required=True, metavar="PART")
+    bench = verbs.add_parser(
+        "bench", parents=[machine], help="the platform's speed as ratios to this machine's own"
+    )
+    bench.add_argument("--full", action="store_true", help="longer rounds and more of them")
+    bench.add_argument("--out", metavar="FILE.html", help="a page with charts")
+    bench.set_defaults(module="bench")
+    measured = bench.add_subparsers(dest="bench", metavar="PART")
     bench_reconcile = measured.add_parser(
         "reconcile", parents=[machine], help="a million rows against a million, beside a bare join"
     )

@@ -1,6 +1,7 @@
 """Assets: carrier × product. CNY is the asset money is counted in; airtime is counted in fen of face value."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 CNY: Final = "CNY"
@@ -40,6 +41,7 @@ def parse_carrier(text: str) -> str | None:
     return None
 
 
+@lru_cache(maxsize=1000)
 def airtime(carrier: str, product: str) -> str:
     """Asset code of a carrier's product: `cmcc.balance`, `ctcc.card`."""
     return f"{carrier}.{product}"

@@ -26,7 +26,7 @@ def _refuse_floats(value: Any) -> None:
         return
     if kind is dict or isinstance(value, Mapping):
         for key, item in value.items():
-            if not isinstance(key, str):
+            if type(key) is not str and not isinstance(key, str):
                 raise TypeError("canonical JSON has text keys only")
             if type(item) not in _SCALARS:
                 _refuse_floats(item)

@@ -134,6 +134,10 @@ class Batch:
     to_pay: dict[int, Order] = field(default_factory=dict)
     licences_known: dict[str, dict[str, Any]] = field(default_factory=dict)
     _ids: list[int] = field(default_factory=list)
+    _at: str = ""
+
+    def __post_init__(self) -> None:
+        self._at = self.now.isoformat()
 
     # -- identifiers
 
@@ -149,7 +153,7 @@ class Batch:
         """Append an event. Facts are JSON values without codes, names or full numbers."""
         body: dict[str, Any] = {
             "action": action,
-            "at": self.now.isoformat(),
+            "at": self._at,
             "book": self.book,
             "seq": self.next_seq,
             **facts,

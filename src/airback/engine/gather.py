@@ -7,10 +7,12 @@ from typing import Any, Final
 
 import asyncpg
 
+from airback.domain.assets import airtime
 from airback.domain.effects import Kind, Result
 from airback.domain.money import MAX_FEN, PPM, share_floor
 from airback.domain.ports.carrier import HoldKind
 from airback.engine.batch import Batch, Proof
+from airback.engine.memory import Memory
 from airback.engine.records import Answer, Fill, Letter, OpenBreak, OpenEffect, Order, Payout
 from airback.engine.reserve import HOUSE, floor_ppm
 from airback.ledger.accounts import account, deposit, payable
@@ -90,33 +92,31 @@ async def letters(conn: Any, *, book: int, limit: int, but: Sequence[int] = ()) 
 async def facts(
     conn: Any,
     batch: Batch,
+    memory: Memory,
     *,
     order_ids: Iterable[int],
     payout_ids: Sequence[int],
     deposits: Iterable[str] = (),
 ) -> None:
-    """Fill a batch with the orders, their fills and payouts, demands, balances and, for those to close, proofs."""
+    """Fill a batch with the orders, their fills and payouts, demands, balances and, for those to close, proofs.
+
+    What is in the writer's memory is not read.
+    """
     book = batch.book
     wanted = set(order_ids)
-    if payout_ids:
-        rows = await conn.fetch(SQL.orders_of_payouts, book, list(payout_ids))
+    unknown = [payout_id for payout_id in payout_ids if payout_id not in memory.payouts]
+    for payout_id in payout_ids:
+        if (known := memory.payouts.get(payout_id)) is not None:
+            wanted.update(known.orders)
+    if unknown:
+        rows = await conn.fetch(SQL.orders_of_payouts, book, unknown)
         wanted.update(row["order_id"] for row in rows)
     if not wanted and not deposits:
         return
-    ordered = sorted(wanted)
-    for row in await conn.fetch(SQL.orders, book, ordered):
-        batch.orders[row["id"]] = _order(row)
-    missing_payers = set[str]()
-    for row in await conn.fetch(SQL.fills, book, ordered):
-        fill = _fill(row)
-        batch.orders[fill.order_id].fills.append(fill)
-        missing_payers.add(fill.outlet)
-    for row in await conn.fetch(SQL.payouts, book, ordered):
-        payout = _payout(row)
-        batch.payouts[payout.id] = payout
-        for order_id in payout.orders:
-            if order_id in batch.orders:
-                batch.orders[order_id].payouts.append(payout)
+    missing = memory.recall(batch, wanted)
+    if missing:
+        await _orders(conn, batch, memory, missing)
+    payers = {fill.outlet for order in batch.orders.values() for fill in order.fills}
     returned = sorted(
         {
             id
@@ -132,12 +132,30 @@ async def facts(
     matching = [o for o in batch.orders.values() if o.state in _MAY_MATCH]
     if matching:
         outlets = {row["outlet"] for row in await conn.fetch(SQL.outlets, book)}
-    await _balances(conn, batch, outlets=missing_payers | outlets | set(deposits))
+    await _balances(conn, batch, memory, outlets=payers | outlets | set(deposits))
     if matching:
         await _market(conn, batch, matching, outlets, paying=set(deposits))
     closing = [order.id for order in batch.orders.values() if order.state is State.CREDITED]
     if closing:
         await _proofs(conn, batch, closing)
+
+
+async def _orders(conn: Any, batch: Batch, memory: Memory, missing: list[int]) -> None:
+    """Read orders, fills and payouts; a payout that is known by another order is that one."""
+    book = batch.book
+    rows = await conn.fetch(SQL.orders, book, missing)
+    read = {row["id"] for row in rows}
+    batch.orders.update((row["id"], _order(row)) for row in rows)
+    for row in await conn.fetch(SQL.fills, book, missing):
+        fill = _fill(row)
+        batch.orders[fill.order_id].fills.append(fill)
+    for row in await conn.fetch(SQL.payouts, book, missing):
+        payout = memory.payouts.get(row["id"]) or _payout(row)
+        batch.payouts[payout.id] = payout
+        for order_id in payout.orders.keys() & read:
+            batch.orders[order_id].payouts.append(payout)
+    if len(batch.orders) > len(read):
+        batch.orders = dict(sorted(batch.orders.items()))
 
 
 _MAY_MATCH: Final = frozenset(
@@ -193,16 +211,24 @@ async def _market(
     batch.demands.load(sorted(found.values(), key=rank))
 
 
-async def _balances(conn: Any, batch: Batch, *, outlets: set[str]) -> None:
+async def _balances(conn: Any, batch: Batch, memory: Memory, *, outlets: set[str]) -> None:
     accounts = [account("float"), account("proceeds"), account("cash:safeguarded"), account("cash:own")]
     accounts += [account(name) for name in ("fee", "rail_cost", "spread")]
     accounts += [deposit(outlet) for outlet in outlets if outlet != HOUSE]
-    for order in batch.orders.values():
-        accounts.append(payable(order.seller))
-        accounts.append(account(f"clearing:{order.rail}"))
-        accounts += [batch.airtime(name, order) for name in ("held", "transit", "delivered", "stock")]
-    ids = sorted({a.id for a in accounts})
-    for row in await conn.fetch(SQL.accounts, batch.book, ids):
+    accounts += [payable(order.seller) for order in batch.orders.values()]
+    accounts += [account(f"clearing:{rail}") for rail in {order.rail for order in batch.orders.values()}]
+    for asset in {airtime(order.carrier, order.product) for order in batch.orders.values()}:
+        accounts += [account(name, asset) for name in ("held", "transit", "delivered", "stock")]
+    ids = {a.id for a in accounts}
+    standings = batch.balances.standings
+    batch.balances.read = ids
+    for account_id in ids & memory.standings.keys():
+        standings[account_id] = memory.standings[account_id]
+    missing = sorted(ids - standings.keys())
+    if not missing:
+        return
+    standings.update((account_id, Standing()) for account_id in missing)
+    for row in await conn.fetch(SQL.accounts, batch.book, missing):
         batch.balances.standings[row["id"]] = Standing(
             row["debits_posted"],
             row["credits_posted"],

@@ -22,14 +22,14 @@ FROM unnest($3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bi
      AS v(id, state, resume, code, quote, net_fen, rail, payee, card_spent, hold_ref, hold_far_ref, held_fen,
           delivered_fen, credited_fen, paid_fen, attempts, cancel, delivered_at, final_at, closed_at, first_quote)
 CROSS JOIN LATERAL (SELECT ctid FROM orders WHERE book = $1 AND id = v.id OFFSET 0) AS at
-WHERE o.ctid = at.ctid
+WHERE o.book = $1 AND o.ctid = at.ctid
 
 -- name: update_work
 -- When to look again.
 UPDATE work w SET due_at = v.due_at
 FROM unnest($2::bigint[], $3::timestamptz[]) AS v(id, due_at)
 CROSS JOIN LATERAL (SELECT ctid FROM work WHERE book = $1 AND order_id = v.id OFFSET 0) AS at
-WHERE w.ctid = at.ctid
+WHERE w.book = $1 AND w.ctid = at.ctid
 
 -- name: delete_work
 -- Orders that have ended.
@@ -40,7 +40,7 @@ DELETE FROM work WHERE book = $1 AND order_id = ANY($2::bigint[])
 UPDATE claims c SET expires_at = NULL
 FROM unnest($2::bigint[]) AS v(id)
 CROSS JOIN LATERAL (SELECT ctid FROM claims WHERE book = $1 AND order_id = v.id AND kind = 'card' OFFSET 0) AS at
-WHERE c.ctid = at.ctid
+WHERE c.book = $1 AND c.ctid = at.ctid
 
 -- name: free_claims
 -- Claims of orders that ended unharmed.
@@ -55,7 +55,7 @@ SELECT $1, v.*, $2 FROM unnest($3::bigint[], $4::bigint[], $5::bigint[], $6::tex
 UPDATE fills f SET state = v.state, delivered_fen = v.delivered_fen, pays_fen = v.pays_fen
 FROM unnest($2::bigint[], $3::text[], $4::bigint[], $5::bigint[]) AS v(id, state, delivered_fen, pays_fen)
 CROSS JOIN LATERAL (SELECT ctid FROM fills WHERE book = $1 AND id = v.id OFFSET 0) AS at
-WHERE f.ctid = at.ctid
+WHERE f.book = $1 AND f.ctid = at.ctid
 
 -- name: close_demands
 -- Demands that are filled or withdrawn leave the book of open ones.
@@ -91,7 +91,7 @@ SELECT $1, $2, v.* FROM unnest($3::bigint[], $4::text[], $5::smallint[], $6::tim
 UPDATE open_effects o SET result = v.result, asks = v.asks, ask_at = v.ask_at, epoch = $2
 FROM unnest($3::bigint[], $4::text[], $5::smallint[], $6::timestamptz[]) AS v(id, result, asks, ask_at)
 CROSS JOIN LATERAL (SELECT ctid FROM open_effects WHERE book = $1 AND effect_id = v.id OFFSET 0) AS at
-WHERE o.ctid = at.ctid
+WHERE o.book = $1 AND o.ctid = at.ctid
 
 -- name: delete_open_effects
 DELETE FROM open_effects WHERE book = $1 AND effect_id = ANY($2::bigint[])
@@ -115,7 +115,7 @@ SELECT $1, v.* FROM unnest($2::bigint[], $3::bigint[], $4::bigint[]) AS v
 UPDATE payouts p SET state = v.state, code = v.code, far_ref = v.far_ref, updated_at = $2
 FROM unnest($3::bigint[], $4::text[], $5::text[], $6::text[]) AS v(id, state, code, far_ref)
 CROSS JOIN LATERAL (SELECT ctid FROM payouts WHERE book = $1 AND id = v.id OFFSET 0) AS at
-WHERE p.ctid = at.ctid
+WHERE p.book = $1 AND p.ctid = at.ctid
 
 -- name: insert_transfers
 INSERT INTO transfers (book, event_at, created_at, subject, kind, leg, phase, asset, debit, credit, amount_fen, order_id)
@@ -136,7 +136,7 @@ UPDATE accounts a SET
 FROM unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[])
      AS v(id, debits_posted, credits_posted, debits_pending, credits_pending, overdrawn_fen)
 CROSS JOIN LATERAL (SELECT ctid FROM accounts WHERE book = $1 AND id = v.id OFFSET 0) AS at
-WHERE a.ctid = at.ctid
+WHERE a.book = $1 AND a.ctid = at.ctid
 
 -- name: insert_events
 INSERT INTO events (book, seq, action, order_id, at, salt, body, leaf)
@@ -155,7 +155,7 @@ SELECT $1, $2, v.* FROM unnest($3::bigint[], $4::bigint[], $5::bigint[], $6::tex
 UPDATE corrections c SET recovered_fen = v.recovered_fen, written_off_fen = v.written_off_fen, closed_at = v.closed_at
 FROM unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::timestamptz[]) AS v(id, recovered_fen, written_off_fen, closed_at)
 CROSS JOIN LATERAL (SELECT ctid FROM corrections WHERE book = $1 AND id = v.id OFFSET 0) AS at
-WHERE c.ctid = at.ctid
+WHERE c.book = $1 AND c.ctid = at.ctid
 
 -- name: insert_alarms
 INSERT INTO alarms (book, opened_at, id, kind, subject, detail, due_at)
@@ -168,7 +168,7 @@ ON CONFLICT (book, kind, subject) WHERE closed_at IS NULL DO NOTHING
 UPDATE alarms a SET closed_at = $2 FROM unnest($3::text[], $4::text[]) AS v(kind, subject)
 CROSS JOIN LATERAL (SELECT ctid FROM alarms WHERE book = $1 AND kind = v.kind AND subject = v.subject
                     AND closed_at IS NULL OFFSET 0) AS at
-WHERE a.ctid = at.ctid
+WHERE a.book = $1 AND a.ctid = at.ctid
 
 -- name: delete_letters
 DELETE FROM inbox WHERE book = $1 AND id = ANY($2::bigint[])

@@ -14,7 +14,8 @@ class Policy:
     """The far sides' declared capabilities and the operator's own limits of patience.
 
     `margin_ppm`: what an outlet must pay above what the seller costs. `house_numbers`: the operator's own line at
-    each carrier, which takes airtime that lost its outlet after the hold. `notices` False sends no messages.
+    each carrier, which takes airtime that lost its outlet after the hold. `notices` False sends no messages;
+    `messages_per_s` and `messages_at_once` are what the messenger takes.
     `outlet_patience`: how long an order waits for an outlet that wants it while a person looks on, and one from a file,
     which nobody watches. `full_look`: how long what needs a far side waits whose queue is full.
     """
@@ -40,6 +41,8 @@ class Policy:
     review_within: timedelta = timedelta(hours=24)
     sim_swap_hours: int = 72
     notices: bool = True
+    messages_per_s: int = 500
+    messages_at_once: int = 16
 
     def check(self) -> None:
         """Raise ValueError for a far side whose "not found" would count while a request may still be on its way."""

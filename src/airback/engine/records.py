@@ -28,7 +28,7 @@ class Fill:
     changed: bool = False
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, weakref_slot=True)
 class Payout:
     """One payment to a seller; `orders` maps each order it pays to its share."""
 

@@ -40,6 +40,8 @@ _BREAK_AFTER: Final = 8
 _REST_S: Final = 0.5
 _REST_AT_MOST_S: Final = 15.0
 _LEASE_LOOK_S: Final = 0.02
+#: Starts may run so far ahead of their far side's rate: a sleep for each of many short gaps would take far longer.
+_AHEAD_S: Final = 0.01
 #: An adapter's call is given up after so many times its far side's limit: a question and a request, each of which may
 #: first wait for a free connection.
 PATIENCE: Final = 4
@@ -64,7 +66,11 @@ def read_request(kind: Kind, plain: bytes) -> Any:
 
 def storable(value: Any) -> Any:
     """A value of a far side's without what no database text can hold: NUL and lone surrogates, at any depth."""
+    if value is None:
+        return None
     if isinstance(value, str):
+        if value.isascii() and value.isprintable():
+            return value
         return value.replace("\x00", "").encode("utf-8", "replace").decode()
     if isinstance(value, Mapping):
         return {storable(str(key)): storable(inner) for key, inner in value.items()}
@@ -75,6 +81,11 @@ def storable(value: Any) -> Any:
 
 def _clean(outcome: Outcome) -> Outcome:
     """An outcome that can be stored; one that names an impossible amount tells nothing."""
+    amount = outcome.amount_fen
+    if not outcome.detail and not outcome.exchanges and (amount is None or 0 <= amount <= MAX_FEN):
+        code, far_ref = storable(outcome.code), storable(outcome.far_ref)
+        if code is outcome.code and far_ref is outcome.far_ref:
+            return outcome  # nothing of it has to be changed
     exchanges = tuple(
         replace(
             one,
@@ -92,7 +103,7 @@ def _clean(outcome: Outcome) -> Outcome:
         detail=storable(outcome.detail),
         exchanges=exchanges,
     )
-    if outcome.amount_fen is not None and not 0 <= outcome.amount_fen <= MAX_FEN:
+    if amount is not None and not 0 <= amount <= MAX_FEN:
         return replace(clean, result=Result.UNKNOWN, code="far_side_error", amount_fen=None)
     return clean
 
@@ -168,8 +179,8 @@ class Senders:
         if lane is None:
             capabilities = self._policy.capabilities_of(far_side)
             lane = self._lanes[far_side] = _Lane(
-                concurrency=capabilities.concurrency if capabilities else 16,
-                requests_per_s=capabilities.requests_per_s if capabilities else 500,
+                concurrency=capabilities.concurrency if capabilities else self._policy.messages_at_once,
+                requests_per_s=capabilities.requests_per_s if capabilities else self._policy.messages_per_s,
                 perform=self._perform,
                 idle=self._idle,
             )
@@ -320,5 +331,5 @@ class _Lane:
             rest = min(_REST_S * 2 ** min(self._failures - _BREAK_AFTER, 8), _REST_AT_MOST_S)
             start = max(start, now + rest)
         self._next_start = start + self._gap_s
-        if start > now:
+        if start > now + _AHEAD_S:
             await asyncio.sleep(start - now)

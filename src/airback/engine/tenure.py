@@ -46,6 +46,21 @@ def described(error: BaseException) -> dict[str, str]:
     return said
 
 
+async def writer_connection(url: str, *, answer_s: float = _ANSWER_S) -> asyncpg.Connection:
+    """A connection with a writer's settings; a statement is given up after `answer_s`."""
+    settings = session_settings(
+        statement_timeout_s=_STATEMENT_S,
+        lock_timeout_s=10,
+        idle_in_transaction_timeout_s=60,
+        application_name="airback writer",
+    )
+    conn = await asyncpg.connect(
+        url, timeout=10, command_timeout=answer_s, server_settings=settings | PLANNER
+    )
+    await prepare_connection(conn)
+    return conn
+
+
 @dataclass(frozen=True, slots=True)
 class Pace:
     """How a worker spends its time. `lease`: a book whose writer was not seen for so long may be taken. `in_flight`: the
@@ -103,7 +118,7 @@ class Tenure:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Take the book, write it until `stop`, sign off. Returns at once when another worker holds it."""
-        conn = await self._connect()
+        conn = await writer_connection(self._url)
         beat = None
         try:
             epoch = await books.take(conn, book=self._book, worker=self._worker, lease=self._pace.lease)
@@ -144,19 +159,6 @@ class Tenure:
             on_answer=on_answer,
         )
 
-    async def _connect(self, *, answer_s: float = _ANSWER_S) -> asyncpg.Connection:
-        settings = session_settings(
-            statement_timeout_s=_STATEMENT_S,
-            lock_timeout_s=10,
-            idle_in_transaction_timeout_s=60,
-            application_name="airback writer",
-        )
-        conn = await asyncpg.connect(
-            self._url, timeout=10, command_timeout=answer_s, server_settings=settings | PLANNER
-        )
-        await prepare_connection(conn)
-        return conn
-
     async def _again(self, conn: Any, stop: asyncio.Event) -> asyncpg.Connection:
         """After a failure: a fresh connection, a new epoch, the book read again. Tries until it can or has lost the book."""
         self._writer.failed()
@@ -164,7 +166,7 @@ class Tenure:
             await conn.close(timeout=2)
         while not stop.is_set():
             try:
-                conn = await self._connect()
+                conn = await writer_connection(self._url)
                 epoch = await books.retake(conn, book=self._book, worker=self._worker)
                 if epoch is None:
                     self._lost = True
@@ -183,7 +185,7 @@ class Tenure:
             while not stop.is_set() and not self._lost:
                 began = time.monotonic()
                 try:
-                    conn = conn or await self._connect(answer_s=_BEAT_ANSWER_S)
+                    conn = conn or await writer_connection(self._url, answer_s=_BEAT_ANSWER_S)
                     if await books.seen(conn, book=self._book, worker=self._worker):
                         self._seen_at = began
                     else:

@@ -1,7 +1,7 @@
 """The writer of one book: gather, decide, persist, perform.
 
-It keeps in memory only what its epoch makes true: the open effects and the next sequence number. `begin` forgets all
-of it and reads the book again. After a failure things are folded one at a time, from one source at a time, so that
+It keeps in memory only what its epoch makes true: the open effects, orders under way, balances and the next sequence
+number. `begin` forgets all of it and reads the book again. After a failure things are folded one at a time, from one source at a time, so that
 the one answer, letter or order that a bug stops is found and set aside for a person while the others go on.
 """
 
@@ -24,6 +24,7 @@ from airback.domain.refusals import Refused
 from airback.engine import gather
 from airback.engine.advance import advance
 from airback.engine.batch import Batch
+from airback.engine.memory import Memory
 from airback.engine.persist import SQL as PERSIST
 from airback.engine.persist import Fenced, persist
 from airback.engine.policy import Policy
@@ -106,6 +107,7 @@ class Writer:
         self._under_way: Counter[str] = Counter()
         self._aside: dict[int, datetime] = {}
         self._hints: dict[str, _Hint] = {}
+        self._memory = Memory()
         self._epoch = 0
         self._seq = 1
         self._routing = True
@@ -121,6 +123,7 @@ class Writer:
         if self._senders is not None:
             await self._senders.close()
         self._answers.clear()
+        self._memory = Memory()
         self._epoch = epoch
         self._seq = await books.next_seq(conn, book=self._book)
         self._routing, self._sending = await books.switches(conn, book=self._book)
@@ -288,7 +291,9 @@ class Writer:
                 payout_ids.add(effect.payout_id)
         if corrections:
             order_ids |= await gather.corrections(conn, batch, corrections)
-        await gather.facts(conn, batch, order_ids=order_ids, payout_ids=sorted(payout_ids), deposits=deposits)
+        await gather.facts(
+            conn, batch, self._memory, order_ids=order_ids, payout_ids=sorted(payout_ids), deposits=deposits
+        )
         if breaks:
             await gather.open_breaks(conn, batch, breaks)
         await gather.redeemed(conn, batch, answers)
@@ -300,6 +305,7 @@ class Writer:
 
     def _commit(self, batch: Batch) -> None:
         """perform: what was decided is now true; the new effects go out."""
+        self._memory.keep(batch)
         self._seq = batch.next_seq
         self._sending = batch.sending
         if "routing" in batch.switches:

@@ -73,9 +73,13 @@ class Standing:
 
 @dataclass(slots=True)
 class Balances:
-    """Standings of the accounts a batch may touch, folded forward with the batch's own transfers."""
+    """Standings of the accounts a batch may touch, folded forward with the batch's own transfers.
+
+    `read`: accounts whose standing is the database's; of others only what this batch did to them is known.
+    """
 
     standings: dict[int, Standing] = field(default_factory=dict)
+    read: set[int] = field(default_factory=set)
     deltas: dict[int, Delta] = field(default_factory=dict)
 
     def room_fen(self, account: Account) -> int:

@@ -3,7 +3,7 @@
 import argparse
 import asyncio
 
-from airback.app import bench_reconcile
+from airback.app.bench import reconcile
 from airback.cli.show import print_json, progress_bars, say
 
 
@@ -12,7 +12,7 @@ async def run(arguments: argparse.Namespace) -> int:
     stages = {"making": "making both sides", "rounds": "rounds", "reading": "reading a file"}
     with progress_bars(stages, quiet=arguments.json) as progress:
         report = await asyncio.to_thread(
-            bench_reconcile.bench,
+            reconcile.bench,
             rows=arguments.rows,
             rounds=arguments.rounds,
             seed=arguments.seed,

@@ -10,5 +10,8 @@ from airback.cli.show import say
 
 async def run(arguments: argparse.Namespace) -> int:
     """`airback work`."""
-    await work_books(read(data=arguments.data), stop=processes.stop_event(), ready=lambda: say("working"))
+    settings = read(data=arguments.data)
+    await work_books(
+        settings, stop=processes.stop_event(), ready=lambda: say("working"), most=arguments.books
+    )
     return 0

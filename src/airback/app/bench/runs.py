@@ -1,0 +1,159 @@
+"""`airback bench`: the platform's figures as ratios to this machine's own, measured in the same run.
+
+What is compared is measured in turns, round after round, so that a busy machine slows both sides; of all rounds the
+medians count. Everything happens in databases of its own on one server with production's settings.
+"""
+
+import contextlib
+import os
+import platform
+import statistics
+from collections import defaultdict
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from airback import __version__
+from airback.app.bench import lifecycle, pgbench, posting
+from airback.app.bench.own_database import own_database
+from airback.app.settings import Settings
+from airback.store import pool as pools
+
+#: What the project wants to reach: ratio → at least this.
+GOALS: Final = {
+    "lifecycle": 1.5,
+    "lifecycle_book": 0.9,
+    "lifecycle_one": 0.10,
+    "posting_hot": 20.0,
+}
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How long to measure: rounds, seconds of each baseline, and the orders of a lifecycle run for each second that
+    one is aimed to take (never fewer than two full batches a book)."""
+
+    rounds: int
+    baseline_s: int
+    lifecycle_s: float
+    scale: int = pgbench.SCALE
+
+
+QUICK: Final = Effort(rounds=3, baseline_s=5, lifecycle_s=6)
+FULL: Final = Effort(rounds=5, baseline_s=20, lifecycle_s=20)
+_BATCH: Final = 500
+_BOOKS: Final = 2
+
+
+@dataclass(slots=True)
+class _Figures:
+    """Samples by name, and what `verify` found."""
+
+    samples: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    violations: int = 0
+    closed: int = 0
+
+    def median(self, name: str) -> float:
+        return statistics.median(self.samples[name])
+
+    def ratio(self, name: str, base: str) -> float:
+        return round(self.median(name) / self.median(base), 3)
+
+
+async def run(server_url: str, directory: Path, *, effort: Effort, progress: Progress) -> dict[str, Any]:
+    """Measure everything. `server_url`: a database of the server, in which others may be created."""
+    figures = _Figures()
+    async with contextlib.AsyncExitStack() as closing:
+        progress("tables", 0, 1)
+        tpcb_url = await closing.enter_async_context(pgbench.tpcb_database(server_url, scale=effort.scale))
+        rival_url = await closing.enter_async_context(own_database(server_url, "rival"))
+        ours_url = await closing.enter_async_context(own_database(server_url, "posting"))
+        await posting.make_rival(rival_url)
+        books = Settings(data_dir=directory / "posting", database_url=ours_url, sandbox=False)
+        await posting.make_ours(ours_url, books)
+        progress("tables", 1, 1)
+
+        async def sell(name: str, *, on_books: int, seconds: float, batch: int | None = None) -> None:
+            size = _BATCH if batch is None else batch
+            known = figures.samples.get(name)
+            orders = max(2 * size * on_books, int(seconds * known[-1]) if known else 0)
+            done = await lifecycle.lifecycles(
+                server_url, directory, orders=orders, on_books=on_books, batch=batch
+            )
+            figures.samples[name].append(done.per_s)
+            figures.violations += done.violations
+            figures.closed += done.closed
+
+        async def note(name: str, measured: Awaitable[float]) -> None:
+            figures.samples[name].append(await measured)
+
+        for done in range(effort.rounds):
+            progress("rounds", done, effort.rounds)
+            await note("tpcb", pgbench.tpcb(tpcb_url, seconds=effort.baseline_s))
+            await sell("lifecycle", on_books=_BOOKS, seconds=effort.lifecycle_s)
+            await note("tpcb", pgbench.tpcb(tpcb_url, seconds=effort.baseline_s))
+            await sell("lifecycle_book", on_books=1, seconds=effort.lifecycle_s)
+            await sell("lifecycle_one", on_books=_BOOKS, seconds=effort.lifecycle_s, batch=1)
+            await note("rival", posting.one_by_one(rival_url, seconds=effort.baseline_s))
+            await note("posting", posting.in_batches(ours_url, books, seconds=effort.baseline_s))
+        progress("rounds", effort.rounds, effort.rounds)
+        standing = await posted_right(ours_url)
+        machine = await machine_of(server_url)
+    return {
+        "machine": machine,
+        "ratios": {
+            "lifecycle": figures.ratio("lifecycle", "tpcb"),
+            "lifecycle_book": figures.ratio("lifecycle_book", "tpcb"),
+            "lifecycle_one": figures.ratio("lifecycle_one", "tpcb"),
+            "posting_hot": figures.ratio("posting", "rival"),
+        },
+        "goals": GOALS,
+        "absolute": {
+            "tpcb_tps": round(figures.median("tpcb"), 1),
+            "lifecycles_per_s": round(figures.median("lifecycle"), 1),
+            "lifecycles_one_book_per_s": round(figures.median("lifecycle_book"), 1),
+            "lifecycles_one_by_one_per_s": round(figures.median("lifecycle_one"), 1),
+            "postings_per_s": round(figures.median("posting")),
+            "rival_postings_per_s": round(figures.median("rival")),
+        },
+        "rounds": {name: [round(one, 1) for one in samples] for name, samples in figures.samples.items()},
+        "verify": {
+            "violations": figures.violations + (0 if standing else 1),
+            "orders": figures.closed,
+        },
+    }
+
+
+async def posted_right(url: str) -> bool:
+    """Whether debits and credits of the posting bench agree."""
+    return bool((await posting.posted(url))["balanced"])
+
+
+async def machine_of(server_url: str) -> dict[str, Any]:
+    """What it was measured on: processor, cores, system, versions, and the server's settings that cost or save time."""
+    conn = await pools.connect_once(server_url)
+    try:
+        names = ("server_version", "fsync", "synchronous_commit", "full_page_writes", "shared_buffers")
+        server = {name: await conn.fetchval("SELECT current_setting($1)", name) for name in names}
+    finally:
+        await conn.close()
+    return {
+        "processor": processor(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "airback": __version__,
+        "postgresql": server,
+    }
+
+
+def processor() -> str:
+    """The processor's name, as far as the system tells."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
