@@ -63,7 +63,7 @@ SELECT count(*) FROM corrections WHERE book = $1 AND closed_at IS NULL
 -- name: effect_place
 -- The order an effect belongs to, by the effect's reference, open or not.
 SELECT e.order_id, e.payout_id,
-       (SELECT min(p.order_id) FROM payout_orders p WHERE p.book = e.book AND p.payout_id = e.payout_id) AS paid_order
+       (SELECT min(p.order_id) FROM payout_orders p WHERE p.book = $1 AND p.payout_id = e.payout_id) AS paid_order
 FROM effects e WHERE e.book = $1 AND e.ref = $2
 
 -- name: payout_place

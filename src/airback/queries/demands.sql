@@ -8,7 +8,7 @@ LEFT JOIN open_demands o ON o.book = d.book AND o.id = d.id
 LEFT JOIN LATERAL (
     SELECT sum(face_fen) FILTER (WHERE state IN ('reserved', 'delivering')) AS reserved_fen,
            sum(delivered_fen) FILTER (WHERE state = 'delivered') AS delivered_fen
-    FROM fills WHERE fills.book = d.book AND fills.demand_id = d.id
+    FROM fills WHERE fills.book = $1 AND fills.demand_id = d.id
 ) f ON true
 WHERE d.book = $1 AND ($2::text IS NULL OR d.outlet = $2) AND d.id < $3
   AND ($5::text IS NULL OR d.client_ref = $5) AND ($6::bigint IS NULL OR d.id = $6)

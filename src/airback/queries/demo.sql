@@ -21,6 +21,6 @@ WHERE o.book = $1 AND o.id = ANY($2::bigint[])
 SELECT e.kind, coalesce(last.result, 'journalled') AS result, count(*) AS n
 FROM effects e LEFT JOIN LATERAL (
     SELECT r.result FROM effect_results r
-    WHERE r.book = e.book AND r.effect_id = e.id AND r.applied ORDER BY r.n DESC LIMIT 1) last ON true
+    WHERE r.book = $1 AND r.effect_id = e.id AND r.applied ORDER BY r.n DESC LIMIT 1) last ON true
 WHERE e.book = $1 AND e.at >= $2
 GROUP BY 1, 2 ORDER BY 1, 2

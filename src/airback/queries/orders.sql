@@ -52,11 +52,11 @@ ORDER BY o.id DESC LIMIT $3
 -- Orders of a phone number or a printed card number, whole, newest first.
 SELECT o.*, p.ref AS seller_ref
 FROM (
-    SELECT book, id FROM orders WHERE book = $1 AND number = $4 AND id < $2
+    SELECT id FROM orders WHERE book = $1 AND number = $4 AND id < $2
     UNION ALL
-    SELECT book, id FROM orders WHERE book = $1 AND card_number = $4 AND id < $2
+    SELECT id FROM orders WHERE book = $1 AND card_number = $4 AND id < $2
 ) AS found
-JOIN orders o ON o.book = found.book AND o.id = found.id
+JOIN orders o ON o.book = $1 AND o.id = found.id
 LEFT JOIN parties p ON p.book = o.book AND p.id = o.seller
 WHERE ($5::text IS NULL OR o.client = $5) AND ($6::text IS NULL OR o.state = $6)
 ORDER BY o.id DESC LIMIT $3
@@ -65,16 +65,16 @@ ORDER BY o.id DESC LIMIT $3
 -- Orders that any client calls by this reference, and those of the seller it names, newest first.
 SELECT o.*, p.ref AS seller_ref
 FROM (
-    SELECT o.book, o.id FROM clients c
+    SELECT o.id FROM clients c
     JOIN orders o ON o.book = c.book AND o.client = c.client AND o.client_ref = $4
     WHERE c.book = $1 AND o.id < $2
     UNION
-    SELECT o.book, o.id FROM clients c
+    SELECT o.id FROM clients c
     JOIN parties s ON s.book = c.book AND s.client = c.client AND s.ref = $4
     JOIN orders o ON o.book = s.book AND o.seller = s.id
     WHERE c.book = $1 AND o.id < $2
 ) AS found
-JOIN orders o ON o.book = found.book AND o.id = found.id
+JOIN orders o ON o.book = $1 AND o.id = found.id
 LEFT JOIN parties p ON p.book = o.book AND p.id = o.seller
 WHERE ($5::text IS NULL OR o.client = $5) AND ($6::text IS NULL OR o.state = $6)
 ORDER BY o.id DESC LIMIT $3

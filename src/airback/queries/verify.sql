@@ -80,7 +80,7 @@ HAVING count(*) FILTER (WHERE phase = 'pending') = 0 OR count(*) FILTER (WHERE p
 SELECT a.code AS subject, format('overdrawn by %s fen without an alarm', a.overdrawn_fen) AS detail
 FROM accounts a
 WHERE a.book = $1 AND ((a.overdrawn_fen > 0 AND NOT EXISTS (
-        SELECT FROM alarms WHERE alarms.book = a.book AND kind = 'account_overdrawn' AND alarms.subject = a.code))
+        SELECT FROM alarms WHERE alarms.book = $1 AND kind = 'account_overdrawn' AND alarms.subject = a.code))
     OR (a.bounded AND a.side = 'credit' AND a.debits_posted + a.debits_pending > a.credits_posted + a.overdrawn_fen)
     OR (a.bounded AND a.side = 'debit' AND a.credits_posted + a.credits_pending > a.debits_posted + a.overdrawn_fen))
 
@@ -172,7 +172,7 @@ LEFT JOIN (SELECT order_id, bool_and(expires_at IS NULL) AS kept FROM claims
     ON c.order_id = o.id
 WHERE o.book = $1 AND ($2::bigint[] IS NULL OR o.id = ANY($2)) AND o.product = 'card' AND o.state IN ('delivered', 'credited', 'closed')
   AND (c.order_id IS NULL OR NOT c.kept OR EXISTS (
-    SELECT FROM orders p WHERE p.book = o.book AND p.product = 'card' AND p.carrier = o.carrier
+    SELECT FROM orders p WHERE p.book = $1 AND p.product = 'card' AND p.carrier = o.carrier
         AND p.card_number = o.card_number AND p.id <> o.id AND p.state IN ('delivered', 'credited', 'closed')))
 
 -- name: open_order_has_a_due_time
@@ -194,9 +194,9 @@ WHERE w.book = $1 AND (o.id IS NULL OR o.state = ANY($2::text[]))
 -- 4. An order that has ended has no fill, payout or effect that has not; but one whose payment came back is paid again.
 SELECT o.id::text AS subject, 'has ended with something still under way' AS detail
 FROM orders o WHERE o.book = $1 AND ($3::bigint[] IS NULL OR o.id = ANY($3)) AND o.state = ANY($2::text[]) AND (
-    EXISTS (SELECT FROM fills f WHERE f.book = o.book AND f.order_id = o.id AND f.state IN ('reserved', 'delivering'))
+    EXISTS (SELECT FROM fills f WHERE f.book = $1 AND f.order_id = o.id AND f.state IN ('reserved', 'delivering'))
     OR EXISTS (SELECT FROM payout_orders po JOIN payouts p ON p.book = po.book AND p.id = po.payout_id
-               WHERE po.book = o.book AND po.order_id = o.id AND p.state IN ('planned', 'sent', 'awaiting_seller')
+               WHERE po.book = $1 AND po.order_id = o.id AND p.state IN ('planned', 'sent', 'awaiting_seller')
                  AND NOT (o.state = 'closed' AND o.paid_fen < o.credited_fen)))
 
 -- name: unresolved_payout_has_an_effect
@@ -213,7 +213,7 @@ SELECT e.ref AS subject, CASE WHEN o.effect_id IS NULL THEN 'has no final result
 FROM effects e
 LEFT JOIN open_effects o ON o.book = e.book AND o.effect_id = e.id
 LEFT JOIN LATERAL (SELECT r.result FROM effect_results r
-                   WHERE r.book = e.book AND r.effect_id = e.id AND r.applied ORDER BY r.n DESC LIMIT 1) last ON true
+                   WHERE r.book = $1 AND r.effect_id = e.id AND r.applied ORDER BY r.n DESC LIMIT 1) last ON true
 WHERE e.book = $1 AND ($2::bigint[] IS NULL OR e.id = ANY($2)) AND ((o.effect_id IS NULL) <> (coalesce(last.result, '') IN ('succeeded', 'failed', 'reversed')))
 
 -- name: open_effect_exists
@@ -232,10 +232,10 @@ GROUP BY ref HAVING count(*) > 1
 -- name: credited_orders
 -- 6. Orders that were credited, for the check of their quotes; what of their payments came back and is owed again.
 SELECT o.id, o.quote, o.delivered_fen, o.credited_fen, o.net_fen, o.paid_fen, o.state, (r.order_id IS NOT NULL) AS receipted,
-       (SELECT coalesce(sum(c.amount_fen), 0) FROM corrections c WHERE c.book = o.book AND c.order_id = o.id
+       (SELECT coalesce(sum(c.amount_fen), 0) FROM corrections c WHERE c.book = $1 AND c.order_id = o.id
         AND c.kind = 'payment_returned' AND c.closed_at IS NULL) AS returned_fen,
-       (SELECT sum(t.amount_fen) FROM transfers t WHERE t.book = o.book AND t.order_id = o.id AND t.kind = 'credit'
-        AND t.phase = 'posted' AND t.credit = (SELECT id FROM accounts a WHERE a.book = o.book AND a.code = 'payable:' || o.seller AND a.asset = 'CNY')) AS posted_fen
+       (SELECT sum(t.amount_fen) FROM transfers t WHERE t.book = $1 AND t.order_id = o.id AND t.kind = 'credit'
+        AND t.phase = 'posted' AND t.credit = (SELECT id FROM accounts a WHERE a.book = $1 AND a.code = 'payable:' || o.seller AND a.asset = 'CNY')) AS posted_fen
 FROM orders o LEFT JOIN receipts r ON r.book = o.book AND r.order_id = o.id
 WHERE o.book = $1 AND o.id > $2 AND ($4::bigint[] IS NULL OR o.id = ANY($4)) AND (o.credited_fen > 0 OR o.state IN ('credited', 'closed'))
 ORDER BY o.id LIMIT $3
@@ -257,7 +257,7 @@ SELECT e.ref, e.at, coalesce(r.at, e.at) AS answered_at, e.kind, e.far_side, o.h
 FROM effects e
 LEFT JOIN orders o ON o.book = e.book AND o.id = e.order_id
 LEFT JOIN LATERAL (SELECT result, amount_fen, at FROM effect_results r
-                   WHERE r.book = e.book AND r.effect_id = e.id AND r.applied ORDER BY r.n DESC LIMIT 1) r ON true
+                   WHERE r.book = $1 AND r.effect_id = e.id AND r.applied ORDER BY r.n DESC LIMIT 1) r ON true
 WHERE e.book = $1 AND e.kind IN ('hold', 'transfer', 'redeem', 'release', 'pay') AND e.far_side = $2
   AND ($3::bigint IS NULL OR e.id >= $3 OR e.ref = ANY($4::text[]))
 

@@ -8,7 +8,7 @@ RETURNING name
 -- name: list_staff
 -- Everybody, those who may sign in first; with the time each was last seen.
 SELECT s.name, s.roles, s.created_at, s.disabled_at, s.failures, s.locked_until,
-       (SELECT max(x.seen_at) FROM sessions x WHERE x.book = s.book AND x.name = s.name) AS seen_at
+       (SELECT max(x.seen_at) FROM sessions x WHERE x.book = $1 AND x.name = s.name) AS seen_at
 FROM staff s WHERE s.book = $1
 ORDER BY s.disabled_at IS NOT NULL, s.name
 

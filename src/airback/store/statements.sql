@@ -20,7 +20,7 @@ SELECT e.ref, e.kind, coalesce(r.amount_fen, e.amount_fen) AS amount_fen, r.far_
 FROM effects e
 LEFT JOIN orders o ON o.book = e.book AND o.id = e.order_id
 LEFT JOIN LATERAL (SELECT result, amount_fen, far_ref, at FROM effect_results r
-                   WHERE r.book = e.book AND r.effect_id = e.id AND r.applied ORDER BY r.n DESC LIMIT 1) r ON true
+                   WHERE r.book = $1 AND r.effect_id = e.id AND r.applied ORDER BY r.n DESC LIMIT 1) r ON true
 WHERE e.book = $1 AND e.far_side = $2 AND e.at >= $3 AND e.at < $4
   AND (e.kind IN ('transfer', 'redeem', 'pay') OR e.kind IN ('hold', 'release') AND o.hold_kind = 'custody')
 
@@ -30,7 +30,7 @@ SELECT e.ref, e.kind, coalesce(r.amount_fen, e.amount_fen) AS amount_fen, r.far_
        coalesce(r.at, e.at) AS at
 FROM effects e
 LEFT JOIN LATERAL (SELECT result, amount_fen, far_ref, at FROM effect_results r
-                   WHERE r.book = e.book AND r.effect_id = e.id AND r.applied ORDER BY r.n DESC LIMIT 1) r ON true
+                   WHERE r.book = $1 AND r.effect_id = e.id AND r.applied ORDER BY r.n DESC LIMIT 1) r ON true
 WHERE e.book = $1 AND e.far_side = $2 AND e.ref = ANY($3::text[])
 
 -- name: known_references
@@ -73,19 +73,19 @@ ORDER BY closed_at NULLS FIRST, due_at, id LIMIT $4
 -- name: clearing
 -- Each clearing account, what its open breaks leave on it, and what no statement has covered yet.
 SELECT a.code, a.credits_posted - a.debits_posted AS balance_fen,
-       (SELECT count(*) FROM breaks b WHERE b.book = a.book AND b.far_side = 'rail:' || split_part(a.code, ':', 2)
+       (SELECT count(*) FROM breaks b WHERE b.book = $1 AND b.far_side = 'rail:' || split_part(a.code, ':', 2)
         AND b.state = 'open') AS open_breaks,
        (SELECT coalesce(sum(b.left_fen), 0)::bigint FROM breaks b
-        WHERE b.book = a.book AND b.far_side = 'rail:' || split_part(a.code, ':', 2) AND b.state = 'open') AS open_fen,
+        WHERE b.book = $1 AND b.far_side = 'rail:' || split_part(a.code, ':', 2) AND b.state = 'open') AS open_fen,
        (SELECT coalesce(sum(t.amount_fen), 0)::bigint FROM transfers t
-        WHERE t.book = a.book AND t.kind = 'pay' AND t.phase = 'post' AND t.credit = a.id
-          AND NOT EXISTS (SELECT 1 FROM statements s WHERE s.book = t.book
+        WHERE t.book = $1 AND t.kind = 'pay' AND t.phase = 'post' AND t.credit = a.id
+          AND NOT EXISTS (SELECT 1 FROM statements s WHERE s.book = $1
                           AND s.far_side = 'rail:' || split_part(a.code, ':', 2)
                           AND s.day = (t.event_at AT TIME ZONE 'Asia/Shanghai')::date)
           AND NOT EXISTS (SELECT 1 FROM effects e JOIN breaks b ON b.book = e.book AND b.reference = e.ref
-                          WHERE e.book = t.book AND e.payout_id = t.subject AND b.state = 'matched')) AS not_stated_fen,
+                          WHERE e.book = $1 AND e.payout_id = t.subject AND b.state = 'matched')) AS not_stated_fen,
        (SELECT coalesce(sum((i.body->>'out_fen')::bigint - (i.body->>'in_fen')::bigint
                             + (i.body->>'fee_fen')::bigint), 0)::bigint FROM inbox i
-        WHERE i.book = a.book AND i.kind = 'statement'
+        WHERE i.book = $1 AND i.kind = 'statement'
           AND i.body->>'far_side' = 'rail:' || split_part(a.code, ':', 2)) AS settling_fen
 FROM accounts a WHERE a.book = $1 AND a.asset = 'CNY' AND a.code LIKE 'clearing:%' ORDER BY a.code

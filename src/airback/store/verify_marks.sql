@@ -3,7 +3,7 @@
 -- name: mark_of
 -- The book's mark, and whether the log still has the event it stands on.
 SELECT m.at, m.since, m.seq, m.open_orders, m.open_effects, m.statements,
-       EXISTS (SELECT FROM events e WHERE e.book = m.book AND e.seq = m.seq AND e.leaf = m.leaf) AS stands
+       EXISTS (SELECT FROM events e WHERE e.book = $1 AND e.seq = m.seq AND e.leaf = m.leaf) AS stands
 FROM verify_marks m WHERE m.book = $1
 
 -- name: set_mark
