@@ -1,11 +1,27 @@
 """The pool: codecs, settings and named problems."""
 
+import asyncio
 import datetime
+import struct
 
 import asyncpg
 import pytest
 
-from airback.store.pool import DatabaseUnreachable, ServerTooOld, connect, place, refuse_unsuitable
+from airback.store.pool import (
+    DatabaseUnreachable,
+    ServerTooOld,
+    connect,
+    connect_once,
+    place,
+    refuse_unsuitable,
+    session_settings,
+)
+
+#: What pgbouncer 1.18 takes at a session's start; any other setting it refuses, or drops when it is told to.
+POOLER_KNOWS = {
+    "user", "database", "client_encoding", "datestyle", "timezone", "standard_conforming_strings",
+    "application_name",
+}  # fmt: skip
 
 
 async def test_json_goes_in_and_out_as_python_values(pool: asyncpg.Pool) -> None:
@@ -42,6 +58,38 @@ async def test_a_statement_that_takes_too_long_is_ended(database_url: str) -> No
             await pool.execute("SELECT pg_sleep(5)")
     finally:
         await pool.close()
+
+
+async def test_every_setting_of_a_session_is_in_force(database_url: str) -> None:
+    limits = {"statement_timeout_s": 7.0, "lock_timeout_s": 3.0}
+    settings = session_settings(**limits, idle_in_transaction_timeout_s=0, application_name="airback once")
+    connection = await connect_once(database_url, **limits, application_name="airback once")
+    try:
+        for name, value in settings.items():
+            same = "SELECT current_setting($1) = $2 OR current_setting($1)::interval = $2::interval"
+            assert await connection.fetchval(same, name, value), name
+    finally:
+        await connection.close()
+
+
+async def test_a_session_starts_with_nothing_that_a_pooler_refuses() -> None:
+    said: set[str] = set()
+
+    async def server(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            length, code = struct.unpack("!ii", await reader.readexactly(8))
+            rest = await reader.readexactly(length - 8)
+            if code != 80877103:  # the number that asks for TLS; the other one is the protocol's version
+                said.update(part.decode().lower() for part in rest.split(b"\0")[:-2:2])
+                writer.close()
+                return
+            writer.write(b"N")
+
+    async with await asyncio.start_server(server, "127.0.0.1", 0) as listening:
+        port = listening.sockets[0].getsockname()[1]
+        with pytest.raises(DatabaseUnreachable):
+            await connect(f"postgresql://airback:secret@127.0.0.1:{port}/airback?sslmode=prefer")
+    assert {"user", "application_name"} <= said <= POOLER_KNOWS
 
 
 async def test_a_server_that_is_not_there_is_named_without_the_password() -> None:

@@ -21,7 +21,7 @@ from airback.engine.policy import Policy
 from airback.engine.senders import FarSides, OnAnswer, Senders
 from airback.engine.writer import PLANNER, Writer
 from airback.store import books
-from airback.store.pool import prepare_connection, session_settings
+from airback.store.pool import at_start, prepare_connection, session_settings
 from airback.store.problems import TROUBLE
 
 LOG: Final = structlog.get_logger(__name__)
@@ -55,9 +55,13 @@ async def writer_connection(url: str, *, answer_s: float = _ANSWER_S) -> asyncpg
         application_name="airback writer",
     )
     conn = await asyncpg.connect(
-        url, timeout=10, command_timeout=answer_s, server_settings=settings | PLANNER
+        url, timeout=10, command_timeout=answer_s, server_settings=at_start(settings)
     )
-    await prepare_connection(conn)
+    try:
+        await prepare_connection(conn, settings=settings | PLANNER)
+    except BaseException:
+        conn.terminate()
+        raise
     return conn
 
 

@@ -4,6 +4,8 @@
 old or not UTF-8 is refused by name before anything runs on it.
 """
 
+from collections.abc import Mapping
+from functools import partial
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -14,6 +16,11 @@ from airback.store.problems import TROUBLE, DatabaseProblem
 
 OLDEST_SERVER: Final = 15
 """The oldest major version of PostgreSQL that is supported."""
+
+#: What a session may say of itself as it starts: a pooler between refuses any other setting (pgbouncer 1.18 knows
+#: these and few more), so the rest is set by the session's first statement.
+_AT_START: Final = frozenset({"application_name", "timezone"})
+_SET: Final = "SELECT set_config(name, value, false) FROM unnest($1::text[], $2::text[]) AS s (name, value)"
 
 
 class DatabaseUnreachable(DatabaseProblem):
@@ -38,11 +45,17 @@ def _encode_json(value: Any) -> str:
     return msgspec.json.encode(value).decode()
 
 
-async def prepare_connection(connection: asyncpg.Connection) -> None:
-    """Set the codecs: `json` and `jsonb` go in and out as Python values (dict, list, str, int, bool, None).
+async def prepare_connection(
+    connection: asyncpg.Connection, *, settings: Mapping[str, str] | None = None
+) -> None:
+    """Set what of `settings` could not go with the start, and the codecs: `json` and `jsonb` go in and out as
+    Python values (dict, list, str, int, bool, None).
 
     In an array (`jsonb[]`) an element may be anything but a list, which the driver would take for a dimension.
     """
+    later = {name: value for name, value in (settings or {}).items() if name not in _AT_START}
+    if later:
+        await connection.execute(_SET, [*later], [*later.values()])
     for type_name in ("json", "jsonb"):
         await connection.set_type_codec(
             type_name, schema="pg_catalog", encoder=_encode_json, decoder=msgspec.json.decode, format="text"
@@ -73,20 +86,21 @@ async def connect(
     Close the pool with `await pool.close()`.
     """
     where = place(url)
+    settings = session_settings(
+        statement_timeout_s=statement_timeout_s,
+        lock_timeout_s=lock_timeout_s,
+        idle_in_transaction_timeout_s=idle_in_transaction_timeout_s,
+        application_name=application_name,
+    )
     try:
         pool = await asyncpg.create_pool(
             url,
             min_size=min_size,
             max_size=max_size,
             timeout=connect_timeout_s,
-            init=prepare_connection,
+            init=partial(prepare_connection, settings=settings),
             connection_class=_Connection,
-            server_settings=session_settings(
-                statement_timeout_s=statement_timeout_s,
-                lock_timeout_s=lock_timeout_s,
-                idle_in_transaction_timeout_s=idle_in_transaction_timeout_s,
-                application_name=application_name,
-            ),
+            server_settings=at_start(settings),
         )
     except TROUBLE as error:
         raise unreachable(where, error) from error
@@ -112,22 +126,19 @@ async def connect_once(
     Raises as `connect` does. Close it with `await connection.close()`.
     """
     where = place(url)
+    settings = session_settings(
+        statement_timeout_s=statement_timeout_s,
+        lock_timeout_s=lock_timeout_s,
+        idle_in_transaction_timeout_s=0.0,
+        application_name=application_name,
+    )
     try:
-        connection = await asyncpg.connect(
-            url,
-            timeout=connect_timeout_s,
-            server_settings=session_settings(
-                statement_timeout_s=statement_timeout_s,
-                lock_timeout_s=lock_timeout_s,
-                idle_in_transaction_timeout_s=0.0,
-                application_name=application_name,
-            ),
-        )
+        connection = await asyncpg.connect(url, timeout=connect_timeout_s, server_settings=at_start(settings))
     except TROUBLE as error:
         raise unreachable(where, error) from error
     try:
         refuse_unsuitable(connection, where=where)
-        await prepare_connection(connection)
+        await prepare_connection(connection, settings=settings)
     except BaseException:
         connection.terminate()
         raise
@@ -141,7 +152,7 @@ def session_settings(
     idle_in_transaction_timeout_s: float,
     application_name: str,
 ) -> dict[str, str]:
-    """The settings each session starts with, as PostgreSQL names them."""
+    """The settings of each session, as PostgreSQL names them; for `at_start` and `prepare_connection`."""
     return {
         "application_name": application_name,
         "timezone": "UTC",
@@ -150,6 +161,11 @@ def session_settings(
         "lock_timeout": f"{round(lock_timeout_s * 1000)}ms",
         "idle_in_transaction_session_timeout": f"{round(idle_in_transaction_timeout_s * 1000)}ms",
     }
+
+
+def at_start(settings: Mapping[str, str]) -> dict[str, str]:
+    """Those of `settings` that go with the start of a session; `prepare_connection` sets the others."""
+    return {name: value for name, value in settings.items() if name in _AT_START}
 
 
 def refuse_unsuitable(connection: asyncpg.Connection, *, where: str) -> None:
