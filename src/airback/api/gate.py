@@ -14,6 +14,7 @@ from litestar.handlers import BaseRouteHandler
 from airback.api.credentials import Client, Clients
 from airback.api.limits import Buckets
 from airback.domain.refusals import Refused
+from airback.engine.submit import SharedIntake
 from airback.queries.platform import Platform
 
 #: Requests a minute from one address that come without a good key.
@@ -26,6 +27,7 @@ class Entrance:
     """What the gate remembers in this process."""
 
     clients: Clients
+    intake: SharedIntake
     buckets: Buckets = field(default_factory=Buckets)
 
 
@@ -36,11 +38,12 @@ async def gate(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRout
     entrance = _entrance(connection, platform)
     now = platform.now()
     now_s = now.timestamp()
-    address = connection.client.host if connection.client else "unknown"
     scope = handler.opt.get("scope")
     if scope is None:
         entrance.buckets.take(
-            f"open {handler.handler_name} {address}", per_minute=handler.opt.get("open", 60), now_s=now_s
+            f"open {handler.handler_name} {_address(connection)}",
+            per_minute=handler.opt.get("open", 60),
+            now_s=now_s,
         )
         return
     key = _key(connection)
@@ -49,7 +52,9 @@ async def gate(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRout
             raise Refused("credentials_missing")
         client = await entrance.clients.whose(key, pool=platform.pool, now=now)
     except Refused:
-        entrance.buckets.take(f"stranger {address}", per_minute=_STRANGERS_PER_MINUTE, now_s=now_s)
+        entrance.buckets.take(
+            f"stranger {_address(connection)}", per_minute=_STRANGERS_PER_MINUTE, now_s=now_s
+        )
         raise
     entrance.buckets.take(f"client {client.client}", per_minute=client.requests_per_minute, now_s=now_s)
     if scope not in client.scopes:
@@ -69,11 +74,23 @@ def client_of(request: Request[Any, Any, Any]) -> Client:
     return client
 
 
+def intake_of(request: Request[Any, Any, Any]) -> SharedIntake:
+    """Where this process's orders come in."""
+    return _entrance(request, platform_of(request)).intake
+
+
+def _address(connection: ASGIConnection[Any, Any, Any, Any]) -> str:
+    return connection.client.host if connection.client else "unknown"
+
+
 def _entrance(connection: ASGIConnection[Any, Any, Any, Any], platform: Platform) -> Entrance:
     state = connection.app.state
     entrance: Entrance | None = state.get(_STATE)
     if entrance is None:
-        entrance = Entrance(Clients(book=platform.book, keys=platform.keys))
+        entrance = Entrance(
+            Clients(book=platform.book, keys=platform.keys),
+            SharedIntake(platform.pool, book=platform.book, keys=platform.keys, entropy=platform.entropy),
+        )
         state[_STATE] = entrance
     return entrance
 

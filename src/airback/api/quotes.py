@@ -30,7 +30,7 @@ from airback.domain.ports.carrier import Subscribers
 from airback.domain.refusals import Refused
 from airback.engine import identify
 from airback.orders.intake import AGREEMENT, MOST_SELLER_REF, check_ref, seller_of
-from airback.pricing.quotes import QuoteAsk, make_quotes, public_rate_table, sign_quote
+from airback.pricing.quotes import QuoteAsk, make_quotes, mark_quote, public_rate_table, sign_quote
 from airback.queries.platform import Platform
 
 _ASKED_AT_ONCE: Final = 16
@@ -43,8 +43,7 @@ _MANY: Final = 32
 async def send_code(request: Request[Any, Any, Any]) -> Response[bytes]:
     """Have the number's carrier send a one-time code."""
     platform = platform_of(request)
-    value, _ = await reading.read_json(request)
-    ask = reading.read(value, VerificationRequest)
+    ask = reading.read((await reading.read_json(request)).value, VerificationRequest)
     sent = await identify.send_code(
         platform.pool,
         book=platform.book,
@@ -63,8 +62,7 @@ async def send_code(request: Request[Any, Any, Any]) -> Response[bytes]:
 async def check_code(request: Request[Any, Any, Any], verification: FromPath[str]) -> Response[bytes]:
     """Compare the code; the proof and the line's balance."""
     platform = platform_of(request)
-    value, _ = await reading.read_json(request)
-    ask = reading.read(value, CodeRequest)
+    ask = reading.read((await reading.read_json(request)).value, CodeRequest)
     verification_id = parse_public("ver", verification)
     if verification_id is None:
         raise Refused("not_found", field="id")
@@ -88,8 +86,7 @@ async def make(request: Request[Any, Any, Any]) -> Response[bytes]:
     """Signed quotes, one answer for each ask."""
     platform = platform_of(request)
     client = client_of(request).client
-    value, _ = await reading.read_json(request)
-    batch, many = reading.items(value, name="asks")
+    batch, many = reading.items((await reading.read_json(request)).value, name="asks")
     answers = await _quotes(platform, client, batch)
     if not many:
         (only,) = answers
@@ -146,7 +143,12 @@ async def _quotes(platform: Platform, client: str, batch: list[Any]) -> list[dic
             bodies = make_quotes(
                 book=platform.book, card=card, asks=list(asks.values()), quote_ids=ids, issued_at=issued_at
             )
-            return [b if isinstance(b, Refused) else sign_quote(b, keys=platform.keys) for b in bodies]
+            return [
+                b
+                if isinstance(b, Refused)
+                else mark_quote(sign_quote(b, keys=platform.keys), keys=platform.keys)
+                for b in bodies
+            ]
 
         priced = await asyncio.to_thread(price) if len(asks) >= _MANY else price()
         for place, one_priced in zip(asks, priced, strict=True):

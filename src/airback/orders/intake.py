@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 from airback.domain.assets import BALANCE, CARD, CARRIERS
 from airback.domain.numbers import parse_card_code, parse_mobile
@@ -81,7 +81,7 @@ class Terms(Protocol):
     @property
     def rail(self) -> str: ...
     @property
-    def document(self) -> Mapping[str, Any]: ...
+    def text(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
