@@ -73,7 +73,7 @@ async def create(request: Request[Any, Any, Any]) -> Response[bytes]:
         answers[place] = one_answer
     if not many and isinstance(answers[0], Refused):
         raise Refused(answers[0].code, field=answers[0].field)
-    language = problems.language_of(request)
+    language = problems.language_of(request) if any(isinstance(a, Refused) for a in answers) else "zh"
     documents = [
         _answer(row, one, client_ref=ref, language=language)
         for row, (one, ref) in enumerate(zip(answers, refs, strict=True), start=1)

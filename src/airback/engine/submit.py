@@ -49,6 +49,8 @@ CLAIM_STANDS: Final = timedelta(minutes=10)
 _MANY: Final = 32
 #: Orders that one shared statement takes at most.
 _MOST_SHARED: Final = 500
+#: Sellers whose future id a process remembers at most.
+_MOST_SELLERS: Final = 10_000
 #: What another request may have caused: perhaps the same request, whose answer is then the right one.
 _CONTESTED: Final = frozenset({"quote_used", "card_duplicate", "client_ref_used"})
 
@@ -157,10 +159,10 @@ class _Brought(NamedTuple):
     written: asyncio.Future[bool]
 
     @property
-    def wants(self) -> set[tuple[str, ...] | Claim]:
+    def wants(self) -> set[tuple[object, ...]]:
         """Everything of which there is one."""
         request = self.request
-        wants: set[tuple[str, ...] | Claim] = {claim._replace(order_id=0) for claim in request.claims}
+        wants: set[tuple[object, ...]] = {claim[:2] for claim in request.claims}
         wants |= {("ref", request.client, o.client_ref) for o in request.orders if o.client_ref is not None}
         wants.add(("key", request.client, request.key))
         return wants
@@ -182,6 +184,7 @@ class SharedIntake:
         self._book = book
         self._keys = keys
         self._entropy = entropy
+        self._seller_ids: dict[tuple[str, str], int] = {}
         self._waiting: list[_Brought] = []
         self._writing: asyncio.Task[None] | None = None
 
@@ -247,15 +250,21 @@ class SharedIntake:
             at=now,
             sellers=[one.draft.seller_ref for one in wanted],
             orders=[
-                _new_order(
-                    one,
-                    seller=seller_id(client=client, seller_ref=one.draft.seller_ref, keys=self._keys),
-                    keys=self._keys,
-                )
+                _new_order(one, seller=self._seller_id(client, one.draft.seller_ref), keys=self._keys)
                 for one in wanted
             ],
             claims=[claim for one in wanted for claim in one.claims],
         )
+
+    def _seller_id(self, client: str, ref: str) -> int:
+        """The id a seller gets who is not on record yet. One under a former key is as good."""
+        found = self._seller_ids.get((client, ref))
+        if found is None:
+            if len(self._seller_ids) >= _MOST_SELLERS:
+                self._seller_ids.clear()
+            found = seller_id(client=client, seller_ref=ref, keys=self._keys)
+            self._seller_ids[(client, ref)] = found
+        return found
 
     async def _written(self, request: Uncontested) -> bool:
         """Whether a shared statement wrote the request."""
@@ -299,11 +308,11 @@ class SharedIntake:
         """(those that share the next statement, those that want what one of them wants), in the order they came."""
         taken: list[_Brought] = []
         beside: list[_Brought] = []
-        wanted: set[tuple[str, ...] | Claim] = set()
+        wanted: set[tuple[object, ...]] = set()
         orders = passed = 0
         for brought in self._waiting:
             orders += len(brought.request.orders)
-            if orders > _MOST_SHARED:
+            if passed and orders > _MOST_SHARED:
                 break
             passed += 1
             wants = brought.wants
