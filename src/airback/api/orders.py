@@ -19,7 +19,7 @@ from airback.api.documents import (
     PayeeRequest,
     order_document,
 )
-from airback.api.gate import client_of, intake_of, platform_of
+from airback.api.gate import client_of, entrance_of, platform_of
 from airback.domain.canonical import canonical
 from airback.domain.ids import parse_public, public
 from airback.domain.refusals import Refused
@@ -61,7 +61,7 @@ async def create(request: Request[Any, Any, Any]) -> Response[bytes]:
             lane = _LANES[one.lane] if one.lane else PEOPLE if len(batch) <= MOST_OF_A_PERSON else FILES
             asks[place] = one.ask(lane=lane)
             refs[place] = one.client_ref
-    accepted = await intake_of(request).submit(
+    accepted = await entrance_of(request).intake.submit(
         client=client_of(request).client,
         asks=list(asks.values()),
         now=platform.now(),

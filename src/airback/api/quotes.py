@@ -21,7 +21,7 @@ from airback.api.documents import (
     Verification,
     VerificationRequest,
 )
-from airback.api.gate import client_of, platform_of
+from airback.api.gate import Entrance, client_of, entrance_of, platform_of
 from airback.domain.assets import BALANCE, parse_carrier
 from airback.domain.ids import new_reference, parse_public, public
 from airback.domain.money import MoneyError, parse_yuan
@@ -87,7 +87,7 @@ async def make(request: Request[Any, Any, Any]) -> Response[bytes]:
     platform = platform_of(request)
     client = client_of(request).client
     batch, many = reading.items((await reading.read_json(request)).value, name="asks")
-    answers = await _quotes(platform, client, batch)
+    answers = await _quotes(platform, client, batch, entrance=entrance_of(request))
     if not many:
         (only,) = answers
         if isinstance(only, Refused):
@@ -118,7 +118,9 @@ async def rates(request: Request[Any, Any, Any]) -> Response[bytes]:
     return answer(document, cached_s=_RATES_KEPT_S)
 
 
-async def _quotes(platform: Platform, client: str, batch: list[Any]) -> list[dict[str, Any] | Refused]:
+async def _quotes(
+    platform: Platform, client: str, batch: list[Any], *, entrance: Entrance
+) -> list[dict[str, Any] | Refused]:
     """A signed quote or a refusal for each item, in order."""
     answers: list[dict[str, Any] | Refused | None] = [None] * len(batch)
     requests: dict[int, QuoteRequest] = {}
@@ -141,7 +143,12 @@ async def _quotes(platform: Platform, client: str, batch: list[Any]) -> list[dic
 
         def price() -> list[dict[str, Any] | Refused]:
             bodies = make_quotes(
-                book=platform.book, card=card, asks=list(asks.values()), quote_ids=ids, issued_at=issued_at
+                book=platform.book,
+                card=card,
+                asks=list(asks.values()),
+                quote_ids=ids,
+                issued_at=issued_at,
+                priced=entrance.prices_of(card),
             )
             return [
                 b
@@ -158,6 +165,13 @@ async def _quotes(platform: Platform, client: str, batch: list[Any]) -> list[dic
 
 async def _carriers(subscribers: Subscribers, requests: dict[int, QuoteRequest]) -> dict[int, str | Refused]:
     """The carrier of each balance whose ask does not name one, as the directory says."""
+    unnamed = {
+        place: number
+        for place, one in requests.items()
+        if one.product == BALANCE and one.carrier is None and (number := parse_mobile(one.number or ""))
+    }
+    if not unnamed:
+        return {}
     permits = asyncio.Semaphore(_ASKED_AT_ONCE)
 
     async def carrier(number: str) -> str | Refused:
@@ -167,11 +181,6 @@ async def _carriers(subscribers: Subscribers, requests: dict[int, QuoteRequest])
             except Refused as refused:
                 return refused
 
-    unnamed = {
-        place: number
-        for place, one in requests.items()
-        if one.product == BALANCE and one.carrier is None and (number := parse_mobile(one.number or ""))
-    }
     numbers = sorted(set(unnamed.values()))
     known = dict(zip(numbers, await asyncio.gather(*map(carrier, numbers)), strict=True))
     return {place: known[number] for place, number in unnamed.items()}

@@ -75,9 +75,9 @@ def _plain_json(body: bytes) -> Any:
     msgspec keeps the last of repeated keys. A key that was dropped takes its quotation marks along: written again, the
     value has fewer of them than the text. (Only an escaped mark could make up for it, so such a text is not plain.)
     """
-    if body.count(b"[") + body.count(b"{") > DEEPEST or b"\\u0022" in body:
+    if body.count(b"[") + body.count(b"{") > DEEPEST:
         return None
-    if b"\\u" in body and _hides_unstorable(body):
+    if b"\\" in body and (b"\\u0022" in body or _hides_unstorable(body)):
         return None
     try:
         value = _PLAIN_DECODER.decode(body)
@@ -139,7 +139,7 @@ def idempotency(request: Request[Any, Any, Any], body: bytes) -> tuple[str, byte
         raise Refused("idempotency_key_missing", field="Idempotency-Key")
     if _IDEMPOTENCY_KEY.fullmatch(key) is None:
         raise Refused("field_invalid", field="Idempotency-Key")
-    return key, sha256(f"{request.method} {request.url.path}\n".encode() + body).digest()
+    return key, sha256(f"{request.method} {request.scope['path']}\n".encode() + body).digest()
 
 
 def query(request: Request[Any, Any, Any], *names: str) -> dict[str, str]:

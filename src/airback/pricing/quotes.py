@@ -11,6 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -146,8 +147,11 @@ def make_quotes(
     quote_ids: Sequence[str],
     issued_at: datetime,
     valid_for_s: int = VALID_FOR_S,
+    priced: dict[Terms, Price] | None = None,
 ) -> list[dict[str, Any] | Refused]:
     """Unsigned quote bodies, one answer for each ask, in order: a body, or the Refused that it met first.
+
+    `priced` holds prices that were made by this card before, and is added to.
 
     Refusals in their order: `not_bought` (unknown product), `carrier_unknown`, `amount_not_a_number`,
     `amount_not_positive`, `amount_below_minimum`, `amount_above_limit`, `card_face_unknown`, `number_malformed`,
@@ -159,7 +163,7 @@ def make_quotes(
     if not 1 <= valid_for_s <= _MOST_VALID_FOR_S:
         raise ValueError("valid_for_s out of range")
     issued_at = _whole_seconds(issued_at)
-    priced: dict[Terms, Price] = {}
+    priced = {} if priced is None else priced
     answers: list[dict[str, Any] | Refused] = []
     for row, (ask, quote_id) in enumerate(zip(asks, quote_ids, strict=True), start=1):
         try:
@@ -264,7 +268,7 @@ def requote(
 
 def sign_quote(body: dict[str, Any], *, keys: KeyProvider) -> dict[str, Any]:
     """The body with `key_id` and `signature` (Ed25519 over its canonical JSON, base64)."""
-    key_id, signature = keys.sign(purpose=_PURPOSE, message=canonical(body))
+    key_id, signature = keys.sign(purpose=_PURPOSE, message=_encode(body))
     return {**body, "key_id": key_id, "signature": base64.b64encode(signature).decode()}
 
 
@@ -631,6 +635,7 @@ def _whole_seconds(at: datetime) -> datetime:
     return at.astimezone(UTC).replace(microsecond=0)
 
 
+@lru_cache(maxsize=64)
 def _time_text(at: datetime) -> str:
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
