@@ -5,8 +5,11 @@ from typing import Any
 
 import asyncpg
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
+from airback.api import reading
 from airback.api.credentials import SCOPES, create_client, revoke
 from airback.api.limits import Buckets
 from airback.api.problems import Limited
@@ -113,6 +116,7 @@ def test_a_bucket_fills_with_time_and_never_beyond_its_room() -> None:
         buckets.take("a", per_minute=60, now_s=999.0)  # a clock that goes back gives nothing
 
 
+JSON_LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.text()
 BAD_TEXTS: list[tuple[str, bytes]] = [
     ("empty", b""),
     ("not json", b"{"),
@@ -150,6 +154,40 @@ def test_what_looks_dangerous_inside_a_text_is_only_text() -> None:
     assert parse_json(b'"' + b"\\n" * 1_000_000 + b'"') == "\n" * 1_000_000
     with pytest.raises(Refused, match="body_malformed"):
         parse_json(b'"' + b'\\"' * 1_000_000)  # never ends, and is looked at once only
+
+
+@pytest.mark.parametrize(
+    ("body", "plain"),
+    [
+        (b'{"a": [1, -0, true, null, {}], "\\u4e2d": "\\"\\/\xe4\xb8\xad"}', True),
+        (b'{"a": 9223372036854775807, "b": -9223372036854775808}', True),
+        (b'{"a": "\\u0022"}', False),
+        (b'{"a": 1.0}', False),
+        (b'{"a": 1e2}', False),
+        (b'{"a": 100000000000000000000}', False),
+        (b'{"a": ' + b"[" * 31 + b"]" * 31 + b"}", True),
+        (b'{"a": "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[["}', False),
+        *((body, False) for _, body in BAD_TEXTS),
+        (b'{"a": {"b": 1, "b": 1}}', False),
+        (b'{"a": "\\u0022", "a": "\\u0022"}', False),
+    ],
+)
+def test_the_quick_reading_agrees_with_the_one_by_the_letter_or_leaves_it_to_it(
+    body: bytes, plain: bool
+) -> None:
+    assert (reading._plain_json(body) is not None) == plain
+    if plain:
+        assert reading._plain_json(body) == parse_json(body)
+
+
+@given(st.recursive(JSON_LEAVES, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
+def test_whatever_is_read_quickly_is_the_same_read_by_the_letter(value: Any) -> None:
+    for text in (json.dumps(value), json.dumps(value, ensure_ascii=False)):
+        body = text.encode("utf-8", "surrogatepass")
+        quick = reading._plain_json(body)
+        if quick is not None:
+            assert quick == parse_json(body)
+            assert repr(quick) == repr(parse_json(body))
 
 
 async def test_bodies_are_refused_by_form_and_size(desk: Desk, api: Api) -> None:

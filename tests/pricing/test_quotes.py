@@ -5,6 +5,7 @@ import copy
 import json
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta, timezone
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from airback.pricing.quotes import (
     check_quote,
     make_quote,
     make_quotes,
+    mark_quote,
     public_rate_table,
     replay,
     requote,
@@ -400,6 +402,81 @@ def test_any_json_is_refused_by_name(keys: FileKeys, value: object) -> None:
 
 def read(document: dict[str, Any], keys: FileKeys, now: datetime = NOW) -> Quote:
     return check_quote(document, keys=keys, now=now)
+
+
+def test_a_marked_quote_is_known_again_without_its_signature_and_reads_the_same(
+    keys: FileKeys, document: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signed = check_quote(document, keys=keys, now=NOW)
+    marked = mark_quote(document, keys=keys)
+    assert check_quote({**marked, "mac": "0" * 64}, keys=keys, now=NOW).document == document
+    monkeypatch.setattr(FileKeys, "verify", None)
+    known = check_quote(dict(reversed(marked.items())), keys=keys, now=NOW, book=1)
+    assert known.document == signed.document == document
+    assert known.text == signed.text == canonical(document).decode()
+    for name in Quote.__struct_fields__:
+        if name != "original":
+            assert getattr(known, name) == getattr(signed, name), name
+    assert "13800138000" not in repr(known)
+    assert refusal_of(marked, keys, book=2) == "quote_invalid"
+    assert refusal_of(marked, keys, now=NOW + timedelta(seconds=600)) == "quote_expired"
+
+
+def test_every_change_of_a_marked_quote_is_refused(keys: FileKeys, document: dict[str, Any]) -> None:
+    marked = mark_quote(document, keys=keys)
+    for key, value in document.items():
+        for other in (
+            None if value is not None else "x",
+            value + 1 if type(value) is int else 1,
+            float(value) if type(value) is int and key != "face_fen" else 0.5,
+            True,
+            [value],
+            f"{value} ",
+        ):
+            assert refusal_of({**marked, key: other}, keys) == "quote_invalid", (key, other)
+        assert refusal_of({k: v for k, v in marked.items() if k != key}, keys) == "quote_invalid"
+    assert refusal_of({**marked, "more": 1}, keys) == "quote_invalid"
+    line = {**document["components"][0], "amount_fen": 1}
+    assert refusal_of({**marked, "components": [line, *document["components"][1:]]}, keys) == "quote_invalid"
+
+
+def test_what_only_looks_like_a_marked_quote_is_read_as_what_was_marked(
+    keys: FileKeys, document: dict[str, Any]
+) -> None:
+    assert document["province"] == "4401"
+    alike = {**mark_quote(document, keys=keys), "province": Decimal("4401")}  # written, it is the same text
+    assert check_quote(alike, keys=keys, now=NOW).document == document
+
+
+@pytest.mark.parametrize("mark", ["", "0" * 64, "é" * 64, "x" * 100_000, None, 7, ["0" * 64], {"a": 1}])
+def test_beside_a_mark_that_is_not_ours_the_signature_decides(
+    keys: FileKeys, document: dict[str, Any], mark: object
+) -> None:
+    assert refusal_of({**document, "mac": mark}, keys) is None
+    assert refusal_of({**document, "mac": mark, "net_fen": 1}, keys) == "quote_invalid"
+
+
+def test_a_mark_is_worth_nothing_elsewhere_and_nothing_without_its_quote(
+    keys: FileKeys, tmp_path: Path, document: dict[str, Any]
+) -> None:
+    other = FileKeys(tmp_path / "other")
+    forged = sign_quote(made(face_fen=20_000), keys=other)
+    assert refusal_of(mark_quote(forged, keys=other), keys) == "quote_invalid"
+    borrowed = mark_quote(document, keys=keys)["mac"]
+    assert refusal_of({**forged, "mac": borrowed}, keys) == "quote_invalid"
+    # the mark covers the signature too: what is stored with an order proves itself to others
+    spoilt = {**mark_quote(document, keys=keys), "signature": forged["signature"]}
+    assert refusal_of(spoilt, keys) == "quote_invalid"
+
+
+def test_a_mark_outlives_one_rotation_and_the_signature_outlives_the_mark(tmp_path: Path) -> None:
+    keys = FileKeys(tmp_path / "keys")
+    marked = mark_quote(sign_quote(made(), keys=keys), keys=keys)
+    keys.rotate(purpose="session")
+    keys.rotate(purpose="quote")
+    assert refusal_of(marked, keys) is None
+    keys.finish_rotation(purpose="session")
+    assert refusal_of(marked, keys) is None
 
 
 def test_a_card_of_another_face_is_requoted_on_the_same_terms(keys: FileKeys) -> None:

@@ -1,7 +1,8 @@
 """API keys: `prefix.secret`. The prefix finds the key, an HMAC under the platform's own key proves it.
 
 The database never holds enough to make a key, and the comparison takes the same time wherever a secret differs. What
-was found is remembered for a few seconds, so a revoked key may work that much longer.
+was found, and which key was proven by it, is remembered for a few seconds from the reading on, so a revoked key may work
+that much longer; of a proven key only a digest is kept.
 """
 
 import hmac
@@ -9,7 +10,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from hashlib import sha256
+from typing import Final, TypeVar
 
 import asyncpg
 
@@ -36,6 +38,9 @@ _PREFIX_LENGTH: Final = 12
 _LONGEST_KEY: Final = 100
 _PURPOSE: Final = "client_key"
 
+_Name = TypeVar("_Name", str, bytes)
+_Known = TypeVar("_Known")
+
 
 @dataclass(frozen=True, slots=True)
 class Client:
@@ -55,31 +60,48 @@ class Clients:
         self._book = book
         self._keys = keys
         self._remembered: OrderedDict[str, tuple[datetime, KeyOnRecord | None]] = OrderedDict()
+        #: Clients by the digest of a key that was proven, as long as its record is remembered.
+        self._proven: OrderedDict[bytes, tuple[datetime, Client]] = OrderedDict()
 
     async def whose(self, key: str, *, pool: asyncpg.Pool, now: datetime) -> Client:
         """The client that holds this key. Raises `Refused` `credentials_wrong`."""
         prefix, dot, _ = key.partition(".")
         if not dot or len(key) > _LONGEST_KEY or not key.isascii() or len(prefix) != _PREFIX_LENGTH:
             raise Refused("credentials_wrong")
-        record = await self._on_record(prefix, pool=pool, now=now)
+        digest = sha256(key.encode()).digest()
+        proven = self._proven.get(digest)
+        if proven is not None and proven[0] > now:
+            return proven[1]
+        until, record = await self._on_record(prefix, pool=pool, now=now)
         indexes = self._keys.blind_index(purpose=_PURPOSE, value=key.encode())
         expected = b"" if record is None else record.secret_hmac
         right = [hmac.compare_digest(index, expected) for index in indexes]
         if record is None or not any(right):
             raise Refused("credentials_wrong")
-        return Client(record.client, record.kind, record.outlet, record.scopes, record.requests_per_minute)
+        client = Client(record.client, record.kind, record.outlet, record.scopes, record.requests_per_minute)
+        _remember(self._proven, digest, (until, client))
+        return client
 
-    async def _on_record(self, prefix: str, *, pool: asyncpg.Pool, now: datetime) -> KeyOnRecord | None:
+    async def _on_record(
+        self, prefix: str, *, pool: asyncpg.Pool, now: datetime
+    ) -> tuple[datetime, KeyOnRecord | None]:
+        """(until when it is remembered, the key)."""
         known = self._remembered.get(prefix)
         if known is not None and known[0] > now:
-            return known[1]
+            return known
         async with pool.acquire() as conn:
             record = await clients.find_key(conn, book=self._book, prefix=prefix)
-        self._remembered[prefix] = (now + REMEMBERED, record)
-        self._remembered.move_to_end(prefix)
-        if len(self._remembered) > _MOST_REMEMBERED:
-            self._remembered.popitem(last=False)
-        return record
+        read = (now + REMEMBERED, record)
+        _remember(self._remembered, prefix, read)
+        return read
+
+
+def _remember(store: "OrderedDict[_Name, _Known]", name: _Name, known: _Known) -> None:
+    """Keep it as the newest; the oldest goes when there are too many."""
+    store[name] = known
+    store.move_to_end(name)
+    if len(store) > _MOST_REMEMBERED:
+        store.popitem(last=False)
 
 
 async def create_client(

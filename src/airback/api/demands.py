@@ -34,7 +34,7 @@ async def create(request: Request[Any, Any, Any]) -> Response[bytes]:
     """Place demands, one answer for each."""
     platform = platform_of(request)
     outlet = _outlet(request)
-    value, body = await reading.read_json(request)
+    value, body, _ = await reading.read_json(request)
     key = reading.idempotency(request, body)
     batch, many = reading.items(value, name="demands")
     answers: list[Placed | Refused] = [Refused("internal")] * len(batch)

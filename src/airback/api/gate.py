@@ -9,16 +9,19 @@ from typing import Any, Final
 
 from litestar import Request
 from litestar.connection import ASGIConnection
-from litestar.handlers import BaseRouteHandler
 
 from airback.api.credentials import Client, Clients
 from airback.api.limits import Buckets
 from airback.domain.refusals import Refused
+from airback.engine.submit import SharedIntake
+from airback.pricing.cards import RateCard
+from airback.pricing.formula import Price, Terms
 from airback.queries.platform import Platform
 
 #: Requests a minute from one address that come without a good key.
 _STRANGERS_PER_MINUTE: Final = 60
 _STATE: Final = "airback_api"
+_MOST_PRICES: Final = 2000
 
 
 @dataclass(slots=True)
@@ -26,35 +29,48 @@ class Entrance:
     """What the gate remembers in this process."""
 
     clients: Clients
+    intake: SharedIntake
     buckets: Buckets = field(default_factory=Buckets)
+    #: Prices of this second, by the version of their card: many ask for the same faces.
+    prices: dict[int, dict[Terms, Price]] = field(default_factory=dict)
+
+    def prices_of(self, card: RateCard) -> dict[Terms, Price]:
+        """What was priced by this card lately. Terms name their second, so none is ever out of date."""
+        found = self.prices.get(card.version)
+        if found is None or len(found) > _MOST_PRICES:
+            found = {}
+            self.prices = {card.version: found}
+        return found
 
 
-async def gate(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+async def gate(request: Request[Any, Any, Any]) -> None:
     """Let a request in, or raise `Refused`: `credentials_missing`, `credentials_wrong`, `scope_missing`,
-    `rate_limited`."""
-    platform = platform_of(connection)
-    entrance = _entrance(connection, platform)
+    `rate_limited`. It stands before each handler as `before_request`: for a guard, Litestar copies the handler."""
+    platform = platform_of(request)
+    entrance = _entrance(request, platform)
+    handler = request.route_handler
     now = platform.now()
     now_s = now.timestamp()
-    address = connection.client.host if connection.client else "unknown"
     scope = handler.opt.get("scope")
     if scope is None:
         entrance.buckets.take(
-            f"open {handler.handler_name} {address}", per_minute=handler.opt.get("open", 60), now_s=now_s
+            f"open {handler.handler_name} {_address(request)}",
+            per_minute=handler.opt.get("open", 60),
+            now_s=now_s,
         )
         return
-    key = _key(connection)
+    key = _key(request)
     try:
         if key is None:
             raise Refused("credentials_missing")
         client = await entrance.clients.whose(key, pool=platform.pool, now=now)
     except Refused:
-        entrance.buckets.take(f"stranger {address}", per_minute=_STRANGERS_PER_MINUTE, now_s=now_s)
+        entrance.buckets.take(f"stranger {_address(request)}", per_minute=_STRANGERS_PER_MINUTE, now_s=now_s)
         raise
     entrance.buckets.take(f"client {client.client}", per_minute=client.requests_per_minute, now_s=now_s)
     if scope not in client.scopes:
         raise Refused("scope_missing")
-    connection.scope.setdefault("state", {})["api_client"] = client
+    request.scope.setdefault("state", {})["api_client"] = client
 
 
 def platform_of(connection: ASGIConnection[Any, Any, Any, Any]) -> Platform:
@@ -69,11 +85,23 @@ def client_of(request: Request[Any, Any, Any]) -> Client:
     return client
 
 
+def entrance_of(request: Request[Any, Any, Any]) -> Entrance:
+    """What this process remembers of those who came in."""
+    return _entrance(request, platform_of(request))
+
+
+def _address(connection: ASGIConnection[Any, Any, Any, Any]) -> str:
+    return connection.client.host if connection.client else "unknown"
+
+
 def _entrance(connection: ASGIConnection[Any, Any, Any, Any], platform: Platform) -> Entrance:
     state = connection.app.state
     entrance: Entrance | None = state.get(_STATE)
     if entrance is None:
-        entrance = Entrance(Clients(book=platform.book, keys=platform.keys))
+        entrance = Entrance(
+            Clients(book=platform.book, keys=platform.keys),
+            SharedIntake(platform.pool, book=platform.book, keys=platform.keys, entropy=platform.entropy),
+        )
         state[_STATE] = entrance
     return entrance
 

@@ -56,6 +56,7 @@ _EXAMPLE_QUOTE: Final = {
     "net_fen": 8561,
     "key_id": "…",
     "signature": "…",
+    "mac": "…",
 }
 _EXAMPLE_ORDER: Final = {
     "quote": _EXAMPLE_QUOTE,

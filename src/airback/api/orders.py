@@ -19,12 +19,12 @@ from airback.api.documents import (
     PayeeRequest,
     order_document,
 )
-from airback.api.gate import client_of, platform_of
+from airback.api.gate import client_of, entrance_of, platform_of
 from airback.domain.canonical import canonical
 from airback.domain.ids import parse_public, public
 from airback.domain.refusals import Refused
 from airback.engine import inbox
-from airback.engine.submit import FILES, PEOPLE, Accepted, OrderAsk, submit
+from airback.engine.submit import FILES, PEOPLE, Accepted, OrderAsk
 from airback.evidence import receipt_pdf
 from airback.orders.intake import payee
 from airback.orders.states import FINAL, State
@@ -44,16 +44,16 @@ _LANES: Final = {"people": PEOPLE, "files": FILES}
 async def create(request: Request[Any, Any, Any]) -> Response[bytes]:
     """Place orders, one answer for each."""
     platform = platform_of(request)
-    value, body = await reading.read_json(request)
-    key = reading.idempotency(request, body)
-    batch, many = reading.items(value, name="orders")
+    sent = await reading.read_json(request)
+    key = reading.idempotency(request, sent.body)
+    batch, many = reading.items(sent.value, name="orders")
     answers: list[Accepted | Refused] = [Refused("internal")] * len(batch)
     refs: list[str | None] = [None] * len(batch)
     asks: dict[int, OrderAsk] = {}
     for place, item in enumerate(batch):
         try:
             one = reading.read(item, OrderRequest)
-            if reading.holds_fraction(one.quote):
+            if sent.fractions and reading.holds_fraction(one.quote):
                 raise Refused("quote_invalid", field="quote")
         except Refused as refused:
             answers[place] = refused
@@ -61,14 +61,10 @@ async def create(request: Request[Any, Any, Any]) -> Response[bytes]:
             lane = _LANES[one.lane] if one.lane else PEOPLE if len(batch) <= MOST_OF_A_PERSON else FILES
             asks[place] = one.ask(lane=lane)
             refs[place] = one.client_ref
-    accepted = await submit(
-        platform.pool,
-        book=platform.book,
+    accepted = await entrance_of(request).intake.submit(
         client=client_of(request).client,
         asks=list(asks.values()),
         now=platform.now(),
-        entropy=platform.entropy,
-        keys=platform.keys,
         idempotency=key,
         rails={name: rail.capabilities for name, rail in platform.rails.items()},
         hold_kinds={name: carrier.capabilities.hold for name, carrier in platform.carriers.items()},
@@ -77,7 +73,7 @@ async def create(request: Request[Any, Any, Any]) -> Response[bytes]:
         answers[place] = one_answer
     if not many and isinstance(answers[0], Refused):
         raise Refused(answers[0].code, field=answers[0].field)
-    language = problems.language_of(request)
+    language = problems.language_of(request) if any(isinstance(a, Refused) for a in answers) else "zh"
     documents = [
         _answer(row, one, client_ref=ref, language=language)
         for row, (one, ref) in enumerate(zip(answers, refs, strict=True), start=1)
@@ -155,8 +151,7 @@ async def cancel(request: Request[Any, Any, Any], order: FromPath[str]) -> Respo
 async def give_payee(request: Request[Any, Any, Any], order: FromPath[str]) -> Response[bytes]:
     """Name another account to pay, when the rail refused the first or gave the money back."""
     platform = platform_of(request)
-    value, _ = await reading.read_json(request)
-    ask = reading.read(value, PayeeRequest)
+    ask = reading.read((await reading.read_json(request)).value, PayeeRequest)
     view = await _own(request, order)
     async with platform.pool.acquire() as conn:
         waits = await orders.waits_for_payee(conn, book=platform.book, order=view)

@@ -21,7 +21,7 @@ from airback.api.documents import (
     Verification,
     VerificationRequest,
 )
-from airback.api.gate import client_of, platform_of
+from airback.api.gate import Entrance, client_of, entrance_of, platform_of
 from airback.domain.assets import BALANCE, parse_carrier
 from airback.domain.ids import new_reference, parse_public, public
 from airback.domain.money import MoneyError, parse_yuan
@@ -30,7 +30,7 @@ from airback.domain.ports.carrier import Subscribers
 from airback.domain.refusals import Refused
 from airback.engine import identify
 from airback.orders.intake import AGREEMENT, MOST_SELLER_REF, check_ref, seller_of
-from airback.pricing.quotes import QuoteAsk, make_quotes, public_rate_table, sign_quote
+from airback.pricing.quotes import QuoteAsk, make_quotes, mark_quote, public_rate_table, sign_quote
 from airback.queries.platform import Platform
 
 _ASKED_AT_ONCE: Final = 16
@@ -43,8 +43,7 @@ _MANY: Final = 32
 async def send_code(request: Request[Any, Any, Any]) -> Response[bytes]:
     """Have the number's carrier send a one-time code."""
     platform = platform_of(request)
-    value, _ = await reading.read_json(request)
-    ask = reading.read(value, VerificationRequest)
+    ask = reading.read((await reading.read_json(request)).value, VerificationRequest)
     sent = await identify.send_code(
         platform.pool,
         book=platform.book,
@@ -63,8 +62,7 @@ async def send_code(request: Request[Any, Any, Any]) -> Response[bytes]:
 async def check_code(request: Request[Any, Any, Any], verification: FromPath[str]) -> Response[bytes]:
     """Compare the code; the proof and the line's balance."""
     platform = platform_of(request)
-    value, _ = await reading.read_json(request)
-    ask = reading.read(value, CodeRequest)
+    ask = reading.read((await reading.read_json(request)).value, CodeRequest)
     verification_id = parse_public("ver", verification)
     if verification_id is None:
         raise Refused("not_found", field="id")
@@ -88,9 +86,8 @@ async def make(request: Request[Any, Any, Any]) -> Response[bytes]:
     """Signed quotes, one answer for each ask."""
     platform = platform_of(request)
     client = client_of(request).client
-    value, _ = await reading.read_json(request)
-    batch, many = reading.items(value, name="asks")
-    answers = await _quotes(platform, client, batch)
+    batch, many = reading.items((await reading.read_json(request)).value, name="asks")
+    answers = await _quotes(platform, client, batch, entrance=entrance_of(request))
     if not many:
         (only,) = answers
         if isinstance(only, Refused):
@@ -121,7 +118,9 @@ async def rates(request: Request[Any, Any, Any]) -> Response[bytes]:
     return answer(document, cached_s=_RATES_KEPT_S)
 
 
-async def _quotes(platform: Platform, client: str, batch: list[Any]) -> list[dict[str, Any] | Refused]:
+async def _quotes(
+    platform: Platform, client: str, batch: list[Any], *, entrance: Entrance
+) -> list[dict[str, Any] | Refused]:
     """A signed quote or a refusal for each item, in order."""
     answers: list[dict[str, Any] | Refused | None] = [None] * len(batch)
     requests: dict[int, QuoteRequest] = {}
@@ -144,9 +143,19 @@ async def _quotes(platform: Platform, client: str, batch: list[Any]) -> list[dic
 
         def price() -> list[dict[str, Any] | Refused]:
             bodies = make_quotes(
-                book=platform.book, card=card, asks=list(asks.values()), quote_ids=ids, issued_at=issued_at
+                book=platform.book,
+                card=card,
+                asks=list(asks.values()),
+                quote_ids=ids,
+                issued_at=issued_at,
+                priced=entrance.prices_of(card),
             )
-            return [b if isinstance(b, Refused) else sign_quote(b, keys=platform.keys) for b in bodies]
+            return [
+                b
+                if isinstance(b, Refused)
+                else mark_quote(sign_quote(b, keys=platform.keys), keys=platform.keys)
+                for b in bodies
+            ]
 
         priced = await asyncio.to_thread(price) if len(asks) >= _MANY else price()
         for place, one_priced in zip(asks, priced, strict=True):
@@ -156,6 +165,13 @@ async def _quotes(platform: Platform, client: str, batch: list[Any]) -> list[dic
 
 async def _carriers(subscribers: Subscribers, requests: dict[int, QuoteRequest]) -> dict[int, str | Refused]:
     """The carrier of each balance whose ask does not name one, as the directory says."""
+    unnamed = {
+        place: number
+        for place, one in requests.items()
+        if one.product == BALANCE and one.carrier is None and (number := parse_mobile(one.number or ""))
+    }
+    if not unnamed:
+        return {}
     permits = asyncio.Semaphore(_ASKED_AT_ONCE)
 
     async def carrier(number: str) -> str | Refused:
@@ -165,11 +181,6 @@ async def _carriers(subscribers: Subscribers, requests: dict[int, QuoteRequest])
             except Refused as refused:
                 return refused
 
-    unnamed = {
-        place: number
-        for place, one in requests.items()
-        if one.product == BALANCE and one.carrier is None and (number := parse_mobile(one.number or ""))
-    }
     numbers = sorted(set(unnamed.values()))
     known = dict(zip(numbers, await asyncio.gather(*map(carrier, numbers)), strict=True))
     return {place: known[number] for place, number in unnamed.items()}

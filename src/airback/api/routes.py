@@ -38,7 +38,7 @@ V1: Final = Router(
         *openapi.HANDLERS,
         elsewhere,
     ],
-    guards=[gate],
+    before_request=gate,
     exception_handlers=EXCEPTION_HANDLERS,
     request_max_body_size=MOST_BODY_BYTES,
     include_in_schema=False,

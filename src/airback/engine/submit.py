@@ -5,15 +5,19 @@ the claims the orders' own and inserts orders, open work and the answer to the i
 between the two leaves claims without an order. The same request sent again takes them over, because a quote is bound
 to its seller and its claim remembers the order id it was given; anybody else's wait ends with the claim's expiry.
 See docs/decisions/0007-intake.md.
+
+`SharedIntake` is the short way: small requests that arrive while another is being written share one statement, and only
+those that somebody contests go the way above. See docs/decisions/0018-shared-flushes.md.
 """
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import asyncpg
+import msgspec
 
 from airback.domain.ids import new_ids
 from airback.domain.ports.carrier import HoldKind
@@ -34,14 +38,19 @@ from airback.orders.intake import (
 )
 from airback.pricing.quotes import check_quote
 from airback.store import intake
-from airback.store.intake import Claim, NewOrder
+from airback.store.intake import Claim, NewOrder, Uncontested
+from airback.store.problems import TROUBLE
 
-__all__ = ["AGREEMENT", "FILES", "MOST_ASKS", "PEOPLE", "Accepted", "OrderAsk", "submit"]
+__all__ = ["AGREEMENT", "FILES", "MOST_ASKS", "PEOPLE", "Accepted", "OrderAsk", "SharedIntake", "submit"]
 
 MOST_ASKS: Final = 5000
 CLAIM_STANDS: Final = timedelta(minutes=10)
 #: From so many asks on, signatures are checked in a thread, so that the event loop goes on serving.
 _MANY: Final = 32
+#: Orders that one shared statement takes at most.
+_MOST_SHARED: Final = 500
+#: Sellers whose future id a process remembers at most.
+_MOST_SELLERS: Final = 10_000
 #: What another request may have caused: perhaps the same request, whose answer is then the right one.
 _CONTESTED: Final = frozenset({"quote_used", "card_duplicate", "client_ref_used"})
 
@@ -54,17 +63,15 @@ class Accepted:
     replayed: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class _Claimed:
+class _Claimed(NamedTuple):
     """A draft with the order id it will have and everything claimed for it."""
 
     row: int
     draft: Draft
     order_id: int
     claims: tuple[Claim, ...]
-    fresh: frozenset[bytes] = (
-        frozenset()
-    )  # fingerprints that nobody had claimed before; only those may be given back
+    #: Fingerprints that nobody had claimed before; only those may be given back.
+    fresh: frozenset[bytes] = frozenset()
 
     @property
     def to_give_back(self) -> list[Claim]:
@@ -143,6 +150,192 @@ async def submit(
     return [
         answer if answer is not None else Refused("internal", row=i + 1) for i, answer in enumerate(answers)
     ]
+
+
+class _Brought(NamedTuple):
+    """A request on its way into a shared statement. `written`: whether the statement took it."""
+
+    request: Uncontested
+    written: asyncio.Future[bool]
+
+    @property
+    def wants(self) -> set[tuple[object, ...]]:
+        """Everything of which there is one."""
+        request = self.request
+        wants: set[tuple[object, ...]] = {claim[:2] for claim in request.claims}
+        wants |= {("ref", request.client, o.client_ref) for o in request.orders if o.client_ref is not None}
+        wants.add(("key", request.client, request.key))
+        return wants
+
+
+class SharedIntake:
+    """Orders of one book as one process accepts them: what arrives while a statement runs shares the next one.
+
+    Nobody waits for company: an idle intake writes a request at once. A request goes the short way when each of its asks
+    is right in itself. Then one statement, one transaction, looks for its key, its claims and its references, and writes
+    whole requests that nobody contests; the others, and those beside somebody who wants the same, go the long way of
+    `submit` afterwards, each for itself.
+    """
+
+    def __init__(
+        self, pool: asyncpg.Pool, *, book: int, keys: KeyProvider, entropy: Callable[[int], bytes]
+    ) -> None:
+        self._pool = pool
+        self._book = book
+        self._keys = keys
+        self._entropy = entropy
+        self._seller_ids: dict[tuple[str, str], int] = {}
+        self._waiting: list[_Brought] = []
+        self._writing: asyncio.Task[None] | None = None
+
+    async def submit(
+        self,
+        *,
+        client: str,
+        asks: Sequence[OrderAsk],
+        now: datetime,
+        idempotency: tuple[str, bytes],
+        rails: Mapping[str, RailCapabilities],
+        hold_kinds: Mapping[str, HoldKind],
+    ) -> list[Accepted | Refused]:
+        """As `submit`, whose answers it gives."""
+        if 0 < len(asks) < _MANY:
+            drafts = _drafts(
+                asks,
+                book=self._book,
+                client=client,
+                rails=rails,
+                hold_kinds=hold_kinds,
+                keys=self._keys,
+                now=now,
+            )
+            request = self._request(drafts, client=client, now=now, idempotency=idempotency)
+            if request is not None and await self._written(request):
+                return [Accepted(order.id) for order in request.orders]
+        return await submit(
+            self._pool,
+            book=self._book,
+            client=client,
+            asks=asks,
+            now=now,
+            entropy=self._entropy,
+            keys=self._keys,
+            idempotency=idempotency,
+            rails=rails,
+            hold_kinds=hold_kinds,
+        )
+
+    def _request(
+        self,
+        drafts: Sequence[Draft | Refused],
+        *,
+        client: str,
+        now: datetime,
+        idempotency: tuple[str, bytes],
+    ) -> Uncontested | None:
+        """The request as a statement takes it; None when one of its orders must be refused."""
+        if any(isinstance(one, Refused) for one in drafts):
+            return None  # perhaps a request of long ago, sent again: the long way knows its answer
+        answers: list[Accepted | Refused | None] = [None] * len(drafts)
+        wanted = _first_of_each(drafts, answers, now=now, entropy=self._entropy, keys=self._keys)
+        if len(wanted) < len(drafts):
+            return None
+        key, request_hash = idempotency
+        stored = [_stored(Accepted(one.order_id)) for one in wanted]
+        return Uncontested(
+            client=client,
+            key=key,
+            request_hash=request_hash,
+            answer=msgspec.json.encode(stored).decode(),
+            at=now,
+            sellers=[one.draft.seller_ref for one in wanted],
+            orders=[
+                _new_order(one, seller=self._seller_id(client, one.draft.seller_ref), keys=self._keys)
+                for one in wanted
+            ],
+            claims=[claim for one in wanted for claim in one.claims],
+        )
+
+    def _seller_id(self, client: str, ref: str) -> int:
+        """The id a seller gets who is not on record yet. One under a former key is as good."""
+        found = self._seller_ids.get((client, ref))
+        if found is None:
+            if len(self._seller_ids) >= _MOST_SELLERS:
+                self._seller_ids.clear()
+            found = seller_id(client=client, seller_ref=ref, keys=self._keys)
+            self._seller_ids[(client, ref)] = found
+        return found
+
+    async def _written(self, request: Uncontested) -> bool:
+        """Whether a shared statement wrote the request."""
+        brought = _Brought(request, asyncio.get_running_loop().create_future())
+        self._waiting.append(brought)
+        if self._writing is None:
+            self._writing = asyncio.create_task(self._write())
+        return await brought.written
+
+    async def _write(self) -> None:
+        """Write what waits, until nothing does."""
+        try:
+            while self._waiting:
+                await self._flush()
+        finally:
+            self._writing = None
+            for brought in self._waiting:  # only when this task was cancelled: the process is ending
+                brought.written.cancel()
+            self._waiting.clear()
+
+    async def _flush(self) -> None:
+        taken, beside = self._take()
+        requests = [brought.request for brought in taken]
+        try:
+            async with self._pool.acquire() as conn:
+                left_out = await intake.accept(conn, book=self._book, requests=requests)
+        except TROUBLE:
+            # One of them may be the cause, or the answer was lost: the long way begins by looking for the key.
+            _tell(taken, False)
+        except BaseException as error:
+            _tell(taken, error)
+            if not isinstance(error, Exception):
+                raise
+        else:
+            for place, brought in enumerate(taken):
+                _tell([brought], place not in left_out)
+        finally:
+            _tell(beside, False)
+
+    def _take(self) -> tuple[list[_Brought], list[_Brought]]:
+        """(those that share the next statement, those that want what one of them wants), in the order they came."""
+        taken: list[_Brought] = []
+        beside: list[_Brought] = []
+        wanted: set[tuple[object, ...]] = set()
+        orders = passed = 0
+        for brought in self._waiting:
+            orders += len(brought.request.orders)
+            if passed and orders > _MOST_SHARED:
+                break
+            passed += 1
+            wants = brought.wants
+            if brought.written.done():
+                continue  # nobody waits for it any more
+            if wanted.isdisjoint(wants):
+                wanted |= wants
+                taken.append(brought)
+            else:
+                beside.append(brought)
+        del self._waiting[:passed]
+        return taken, beside
+
+
+def _tell(brought: Iterable[_Brought], word: bool | BaseException) -> None:
+    """Answer those who still listen."""
+    for one in brought:
+        if one.written.done():
+            continue
+        if isinstance(word, BaseException):
+            one.written.set_exception(word)
+        else:
+            one.written.set_result(word)
 
 
 def _drafts(
@@ -248,8 +441,8 @@ async def _claim(
     complete: list[_Claimed] = []
     given_back: list[Claim] = []
     for one in ours:
-        whole = replace(
-            one, fresh=one.fresh | {c.fingerprint for c in one.claims if cards.get(c.fingerprint, False)}
+        whole = one._replace(
+            fresh=one.fresh | {c.fingerprint for c in one.claims if cards.get(c.fingerprint, False)}
         )
         if all(c.kind == intake.QUOTE or c.fingerprint in cards for c in one.claims):
             complete.append(whole)
@@ -332,7 +525,7 @@ def _new_order(one: _Claimed, *, seller: int, keys: KeyProvider) -> NewOrder:
         card_code=None if code is None else seal_card_code(order_id=one.order_id, code=code, keys=keys),
         face_fen=terms.face_fen,
         net_fen=terms.net_fen,
-        quote=terms.document,
+        quote=terms.text,
         rail=terms.rail,
         payee=seal_payee(order_id=one.order_id, account=ask.payee_account, name=ask.payee_name, keys=keys),
         notify_number=ask.notify_number,

@@ -9,7 +9,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
+
+import msgspec
 
 from airback.domain.assets import BALANCE, CARD, CARRIERS
 from airback.domain.numbers import parse_card_code, parse_mobile
@@ -81,26 +83,28 @@ class Terms(Protocol):
     @property
     def rail(self) -> str: ...
     @property
-    def document(self) -> Mapping[str, Any]: ...
+    def text(self) -> str: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(msgspec.Struct, frozen=True, gc=False):
     """An ask whose form is right: every text in its plain form, ready to be claimed and stored."""
 
     terms: Terms
     seller_ref: str
     number: str | None
     card_number: str | None
-    card_code: str | None = field(repr=False)
-    payee_account: str = field(repr=False)
-    payee_name: str = field(repr=False)
+    card_code: str | None
+    payee_account: str
+    payee_name: str
     client_ref: str | None
     notify_number: str | None
     language: str
     agreement: str
     lane: int
     hold_kind: HoldKind
+
+    def __repr__(self) -> str:
+        return f"<Draft of {self.terms.id}>"
 
 
 def seller_of(*, client: str, seller_ref: str) -> str:

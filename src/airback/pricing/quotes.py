@@ -6,11 +6,15 @@ used is known only where orders are accepted. The body and its signature are des
 
 import base64
 import binascii
+import hmac
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from typing import Any, Final
+
+import msgspec
 
 from airback.domain.assets import BALANCE, CARD, CARRIERS, PRODUCTS
 from airback.domain.canonical import canonical
@@ -24,6 +28,10 @@ from airback.pricing.formula import CHINA, Price, Terms, price, price_by_lines
 VALID_FOR_S: Final = 600
 _MOST_VALID_FOR_S: Final = 30 * 86_400
 _PURPOSE: Final = "quote"
+#: The installation's key for what it hands out and wants to know again; the label keeps other uses of it apart.
+_MARK_PURPOSE: Final = "session"
+_MARK_LABEL: Final = b"airback quote\x00"
+_MARK: Final = "mac"
 _VERSION: Final = 1
 
 _ID: Final = re.compile(r"[0-9A-HJKMNP-TV-Z]{26}", re.ASCII)
@@ -87,9 +95,8 @@ class QuoteAsk:
     seller: str
 
 
-@dataclass(frozen=True, slots=True)
-class Quote:
-    """A quote whose signature was checked. `document` is the signed original, to be stored as it is."""
+class Quote(msgspec.Struct, frozen=True, gc=False):
+    """A quote that was checked. `original` is the signed document, or its canonical JSON."""
 
     id: str
     book: int
@@ -97,15 +104,15 @@ class Quote:
     replaces: str | None
     product: str
     carrier: str
-    number: str | None = field(repr=False)
-    card_number: str | None = field(repr=False)
+    number: str | None
+    card_number: str | None
     seller: str
     face_fen: int
     band_face_fen: int
     rail: str
     province: str | None
     expires_on: date | None
-    components: tuple[dict[str, Any], ...] = field(repr=False)
+    components: tuple[dict[str, Any], ...]
     rate_ppm: int
     gross_fen: int
     fee_fen: int
@@ -115,7 +122,21 @@ class Quote:
     issued_at: datetime
     valid_until: datetime
     key_id: str
-    document: dict[str, Any] = field(repr=False)
+    original: dict[str, Any] | bytes = b""
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The signed document as it was made, without a mark of ours."""
+        return self.original if isinstance(self.original, dict) else msgspec.json.decode(self.original)
+
+    @property
+    def text(self) -> str:
+        """The document as canonical JSON, to be stored."""
+        text = canonical(self.original) if isinstance(self.original, dict) else self.original
+        return text.decode()
+
+    def __repr__(self) -> str:
+        return f"<Quote {self.id}>"
 
 
 def make_quotes(
@@ -126,8 +147,11 @@ def make_quotes(
     quote_ids: Sequence[str],
     issued_at: datetime,
     valid_for_s: int = VALID_FOR_S,
+    priced: dict[Terms, Price] | None = None,
 ) -> list[dict[str, Any] | Refused]:
     """Unsigned quote bodies, one answer for each ask, in order: a body, or the Refused that it met first.
+
+    `priced` holds prices that were made by this card before, and is added to.
 
     Refusals in their order: `not_bought` (unknown product), `carrier_unknown`, `amount_not_a_number`,
     `amount_not_positive`, `amount_below_minimum`, `amount_above_limit`, `card_face_unknown`, `number_malformed`,
@@ -139,7 +163,7 @@ def make_quotes(
     if not 1 <= valid_for_s <= _MOST_VALID_FOR_S:
         raise ValueError("valid_for_s out of range")
     issued_at = _whole_seconds(issued_at)
-    priced: dict[Terms, Price] = {}
+    priced = {} if priced is None else priced
     answers: list[dict[str, Any] | Refused] = []
     for row, (ask, quote_id) in enumerate(zip(asks, quote_ids, strict=True), start=1):
         try:
@@ -244,8 +268,17 @@ def requote(
 
 def sign_quote(body: dict[str, Any], *, keys: KeyProvider) -> dict[str, Any]:
     """The body with `key_id` and `signature` (Ed25519 over its canonical JSON, base64)."""
-    key_id, signature = keys.sign(purpose=_PURPOSE, message=canonical(body))
+    key_id, signature = keys.sign(purpose=_PURPOSE, message=_encode(body))
     return {**body, "key_id": key_id, "signature": base64.b64encode(signature).decode()}
+
+
+def mark_quote(document: dict[str, Any], *, keys: KeyProvider) -> dict[str, Any]:
+    """The signed document with a mark by which this installation knows it again without checking the signature.
+
+    The mark is an HMAC over the whole document, signature included. It says nothing to anybody else, is dropped when the
+    quote comes back, and one without it is as good.
+    """
+    return {**document, _MARK: _marks(_encode(document), keys)[0]}
 
 
 def check_quote(document: object, *, keys: KeyProvider, now: datetime, book: int | None = None) -> Quote:
@@ -254,6 +287,48 @@ def check_quote(document: object, *, keys: KeyProvider, now: datetime, book: int
     Raises Refused `quote_invalid` for anything that is not exactly a quote we signed (for `book`, when given) and
     `quote_expired` when it is one but its time is over; nothing else, whatever the document is.
     """
+    quote = _marked(document, keys) or _signed(document, keys)
+    if book is not None and quote.book != book:
+        raise Refused("quote_invalid")
+    if now >= quote.valid_until:
+        raise Refused("quote_expired")
+    return quote
+
+
+def read_quote(document: object) -> Quote:
+    """Read a quote that is already ours (stored with its order): shape only. Raises Refused `quote_invalid`."""
+    return _read(document)
+
+
+def _marked(document: object, keys: KeyProvider) -> Quote | None:
+    """The quote that bears our mark; None for any other document, of which its signature must tell."""
+    if not isinstance(document, dict) or len(document) != len(_DOCUMENT_KEYS) + 1:
+        return None
+    bare = dict(document)
+    mark = bare.pop(_MARK, None)
+    if not isinstance(mark, str) or not mark.isascii():
+        return None
+    try:
+        message = _encode(bare)
+    except (TypeError, ValueError, RecursionError):
+        return None
+    right = [hmac.compare_digest(one, mark) for one in _marks(message, keys)]
+    if not any(right):
+        return None
+    # What was marked is read, not what was sent: a text that only looks like a number would be written the same.
+    quote = _decode(message)
+    msgspec.structs.force_setattr(quote, "original", message)
+    return quote
+
+
+def _marks(message: bytes, keys: KeyProvider) -> list[str]:
+    return [index.hex() for index in keys.blind_index(purpose=_MARK_PURPOSE, value=_MARK_LABEL + message)]
+
+
+def _signed(document: object, keys: KeyProvider) -> Quote:
+    """The quote whose signature stands. Raises Refused `quote_invalid`."""
+    if isinstance(document, dict) and _MARK in document:
+        document = {key: value for key, value in document.items() if key != _MARK}
     quote = _read(document)
     body = {key: value for key, value in quote.document.items() if key not in ("key_id", "signature")}
     try:
@@ -266,16 +341,7 @@ def check_quote(document: object, *, keys: KeyProvider, now: datetime, book: int
         raise Refused("quote_invalid")
     if not keys.verify(purpose=_PURPOSE, key_id=quote.key_id, message=message, signature=signature):
         raise Refused("quote_invalid")
-    if book is not None and quote.book != book:
-        raise Refused("quote_invalid")
-    if now >= quote.valid_until:
-        raise Refused("quote_expired")
     return quote
-
-
-def read_quote(document: object) -> Quote:
-    """Read a quote that is already ours (stored with its order): shape only. Raises Refused `quote_invalid`."""
-    return _read(document)
 
 
 def replay(document: object, card: RateCard) -> list[str]:
@@ -525,8 +591,12 @@ def _read(document: object, *, signed: bool = True) -> Quote:
         issued_at=_read_time(document["issued_at"]),
         valid_until=_read_time(document["valid_until"]),
         key_id=document["key_id"] if signed else "",
-        document=document,
+        original=document,
     )
+
+
+_encode: Final = msgspec.json.Encoder(order="sorted").encode
+_decode: Final = msgspec.json.Decoder(Quote).decode
 
 
 def _want(right: bool) -> None:
@@ -565,6 +635,7 @@ def _whole_seconds(at: datetime) -> datetime:
     return at.astimezone(UTC).replace(microsecond=0)
 
 
+@lru_cache(maxsize=64)
 def _time_text(at: datetime) -> str:
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 

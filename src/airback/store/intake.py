@@ -5,9 +5,8 @@ the order sets it to NULL, and from then on the order owns what is claimed.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import asyncpg
 
@@ -21,8 +20,7 @@ QUOTE: Final = "quote"
 CARD: Final = "card"
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(NamedTuple):
     """One thing claimed for one order. `kind` is `quote` or `card`."""
 
     kind: str
@@ -30,9 +28,8 @@ class Claim:
     order_id: int
 
 
-@dataclass(frozen=True, slots=True)
-class NewOrder:
-    """One row of `orders` at its beginning; `card_code` and `payee` are sealed."""
+class NewOrder(NamedTuple):
+    """One row of `orders` at its beginning; `card_code` and `payee` are sealed, `quote` is JSON."""
 
     id: int
     client_ref: str | None
@@ -42,16 +39,34 @@ class NewOrder:
     carrier: str
     number: str | None
     card_number: str | None
-    card_code: bytes | None = field(repr=False)
+    card_code: bytes | None
     face_fen: int
     net_fen: int
-    quote: Mapping[str, Any]
+    quote: str
     rail: str
-    payee: bytes = field(repr=False)
+    payee: bytes
     notify_number: str | None
     language: str
     agreement: str
     hold_kind: str
+
+    def __repr__(self) -> str:
+        return f"<NewOrder {self.id}>"
+
+
+class Uncontested(NamedTuple):
+    """A request whose every order is accepted unless somebody else has what it wants. `answer` is JSON: what its key
+    will stand for. `sellers` are the client's names for the sellers, one for each order; `seller` of an order is then
+    the id that the seller gets if there is none yet."""
+
+    client: str
+    key: str
+    request_hash: bytes
+    answer: str
+    at: datetime
+    sellers: list[str]
+    orders: list[NewOrder]
+    claims: list[Claim]
 
 
 async def answer_of(
@@ -164,31 +179,31 @@ async def place_orders(
     conn: asyncpg.Connection, *, book: int, client: str, orders: Sequence[NewOrder], at: datetime
 ) -> set[int]:
     """Insert orders and their work, due at once; ids of those inserted. Missing: a client reference was taken."""
-    rows = await conn.fetch(
-        SQL.place_orders,
-        book,
-        client,
-        at,
-        [o.id for o in orders],
-        [o.client_ref for o in orders],
-        [o.seller for o in orders],
-        [o.lane for o in orders],
-        [o.product for o in orders],
-        [o.carrier for o in orders],
-        [o.number for o in orders],
-        [o.card_number for o in orders],
-        [o.card_code for o in orders],
-        [o.face_fen for o in orders],
-        [o.net_fen for o in orders],
-        [dict(o.quote) for o in orders],
-        [o.rail for o in orders],
-        [o.payee for o in orders],
-        [o.notify_number for o in orders],
-        [o.language for o in orders],
-        [o.agreement for o in orders],
-        [o.hold_kind for o in orders],
-    )
+    rows = await conn.fetch(SQL.place_orders, book, client, at, *zip(*orders, strict=True))
     return {row["order_id"] for row in rows}
+
+
+async def accept(conn: asyncpg.Connection, *, book: int, requests: Sequence[Uncontested]) -> set[int]:
+    """Accept requests, each whole or not at all, in one statement and so in one transaction; places of those left out,
+    because a key has its answer already, a thing is claimed or a reference taken.
+
+    No two requests may want the same thing. When somebody takes one of the things at the same moment the statement fails
+    (`asyncpg.UniqueViolationError`) and nothing is kept.
+    """
+    things = [(place, *claim) for place, one in enumerate(requests) for claim in one.claims]
+    orders = [
+        (place, seller, *order)
+        for place, one in enumerate(requests)
+        for seller, order in zip(one.sellers, one.orders, strict=True)
+    ]
+    rows = await conn.fetch(
+        SQL.accept,
+        book,
+        *zip(*(one[:5] for one in requests), strict=True),
+        *zip(*things, strict=True),
+        *zip(*orders, strict=True),
+    )
+    return {row["place"] for row in rows}
 
 
 def _columns(claims: Sequence[Claim]) -> tuple[list[str], list[bytes], list[int]]:

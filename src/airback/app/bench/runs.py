@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from airback import __version__
-from airback.app.bench import lifecycle, pgbench, posting
+from airback.app.bench import http, lifecycle, pgbench, posting
 from airback.app.bench.own_database import own_database
 from airback.app.settings import Settings
 from airback.store import pool as pools
@@ -25,7 +25,11 @@ GOALS: Final = {
     "lifecycle": 1.5,
     "lifecycle_book": 0.9,
     "lifecycle_one": 0.10,
+    "lifecycle_http": 0.5,
     "posting_hot": 20.0,
+    "order_post": 0.75,
+    "quote_post": 0.6,
+    "grown": 0.8,
 }
 
 Progress = Callable[[str, int, int], None]
@@ -39,11 +43,13 @@ class Effort:
     rounds: int
     baseline_s: int
     lifecycle_s: float
+    http_rounds: int
+    http_s: float
     scale: int = pgbench.SCALE
 
 
-QUICK: Final = Effort(rounds=3, baseline_s=5, lifecycle_s=6)
-FULL: Final = Effort(rounds=5, baseline_s=20, lifecycle_s=20)
+QUICK: Final = Effort(rounds=3, baseline_s=5, lifecycle_s=6, http_rounds=3, http_s=2)
+FULL: Final = Effort(rounds=5, baseline_s=20, lifecycle_s=20, http_rounds=5, http_s=10)
 _BATCH: Final = 500
 _BOOKS: Final = 2
 
@@ -102,13 +108,24 @@ async def run(server_url: str, directory: Path, *, effort: Effort, progress: Pro
         progress("rounds", effort.rounds, effort.rounds)
         standing = await posted_right(ours_url)
         machine = await machine_of(server_url)
+    over_http = await http.bench(
+        Settings(data_dir=directory / "http", database_url=None),
+        seconds=effort.http_s,
+        rounds=effort.http_rounds,
+        progress=progress,
+    )
     return {
         "machine": machine,
         "ratios": {
             "lifecycle": figures.ratio("lifecycle", "tpcb"),
             "lifecycle_book": figures.ratio("lifecycle_book", "tpcb"),
             "lifecycle_one": figures.ratio("lifecycle_one", "tpcb"),
+            "lifecycle_http": None,
             "posting_hot": figures.ratio("posting", "rival"),
+            "order_post": over_http["order_post"],
+            "quote_post": over_http["quote_post"],
+            "grown": None,
+            "memory_mib": None,
         },
         "goals": GOALS,
         "absolute": {
@@ -118,8 +135,15 @@ async def run(server_url: str, directory: Path, *, effort: Effort, progress: Pro
             "lifecycles_one_by_one_per_s": round(figures.median("lifecycle_one"), 1),
             "postings_per_s": round(figures.median("posting")),
             "rival_postings_per_s": round(figures.median("rival")),
+            "echo_per_s": over_http["echo_per_s"]["order"],
+            "order_post_per_s": over_http["order_post_per_s"],
+            "quote_post_per_s": over_http["quote_post_per_s"],
+            "load_ceiling_to_echo": over_http["load_ceiling_to_echo"],
+            "order_post_p99_ms": over_http["latency_ms"]["order_post"]["p99"],
+            "quote_post_p99_ms": over_http["latency_ms"]["quote_post"]["p99"],
         },
-        "rounds": {name: [round(one, 1) for one in samples] for name, samples in figures.samples.items()},
+        "rounds": {name: [round(one, 1) for one in samples] for name, samples in figures.samples.items()}
+        | over_http["rounds"],
         "verify": {
             "violations": figures.violations + (0 if standing else 1),
             "orders": figures.closed,

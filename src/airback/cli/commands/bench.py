@@ -15,7 +15,7 @@ async def run(arguments: argparse.Namespace) -> int:
     """`airback bench`."""
     with tempfile.TemporaryDirectory(prefix="airback-bench-") as directory:
         settings = read(data=directory)
-        stages = {"tables": "making tables", "rounds": "rounds"}
+        stages = {"tables": "making tables", "rounds": "engine and ledger", "http": "over HTTP"}
         with progress_bars(stages, quiet=arguments.json) as progress:
             async with database(settings) as url:
                 report = await runs.run(
