@@ -296,7 +296,7 @@ async def test_no_code_key_or_account_is_logged_stored_or_answered(
         texts.append((await api.post("/v1/orders", content=f'{{"card_code": "{code}"'.encode())).text)
         verification = (await api.post("/v1/verifications", {"number": "13800138000"})).json()["id"]
         texts.append((await api.post(f"/v1/verifications/{verification}/check", {"code": one_time})).text)
-        monkeypatch.setattr("airback.api.orders.submit", None)
+        monkeypatch.setattr("airback.engine.submit.submit", None)
         bug = await api.post("/v1/orders", order)
         assert code_of(bug) == "internal"
         texts.append(bug.text)

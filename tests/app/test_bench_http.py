@@ -22,7 +22,8 @@ from airback.app.bench.load import AnswerUnreadable, Job, Outcome
 @pytest.fixture
 async def answering() -> AsyncIterator[Callable[..., Any]]:
     """A server that notes each request and answers as it is told."""
-    servers = []
+    servers: list[asyncio.Server] = []
+    conversations: list[asyncio.Task[None]] = []
 
     async def start(*answers: bytes) -> tuple[int, list[bytes]]:
         asked: list[bytes] = []
@@ -37,14 +38,16 @@ async def answering() -> AsyncIterator[Callable[..., Any]]:
                     await asyncio.sleep(0.005)
                 if b"close" in answers[0]:
                     break
-            writer.close()
 
-        def begin(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Any:
-            return guarded(serve(reader, writer))
-
-        async def guarded(serving: Any) -> None:
+        async def guarded(serving: Any, writer: asyncio.StreamWriter) -> None:
             with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
                 await serving
+            writer.close()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
+
+        def begin(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            conversations.append(asyncio.create_task(guarded(serve(reader, writer), writer)))
 
         server = await asyncio.start_server(begin, "127.0.0.1", 0)
         servers.append(server)
@@ -53,6 +56,7 @@ async def answering() -> AsyncIterator[Callable[..., Any]]:
     yield start
     for server in servers:
         server.close()
+    await asyncio.wait_for(asyncio.gather(*conversations), 10)
 
 
 def job(port: int, bodies: Path, **changes: Any) -> Job:

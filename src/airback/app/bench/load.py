@@ -129,13 +129,18 @@ class _Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._fail("the connection was closed")
 
+    def end(self) -> None:
+        """Close at once, whatever is under way."""
+        self.done.cancel()
+        if self._transport is not None:
+            self._transport.abort()
+
     def _send(self) -> None:
         assert self._transport is not None
         request = self._load.next()
         if request is None:
             if not self.done.done():
                 self.done.set_result(None)
-            self._transport.close()
             return
         self._begun = time.perf_counter()
         self._transport.write(request)
@@ -150,12 +155,16 @@ async def run(job: Job) -> Outcome:
     loop = asyncio.get_running_loop()
     load = _Load(job)
     begun = time.perf_counter()
-    opened = [
-        await loop.create_connection(lambda: _Connection(load), "127.0.0.1", job.port)
-        for _ in range(job.connections)
-    ]
-    async with asyncio.timeout(job.seconds + _PATIENCE_S):
-        await asyncio.gather(*(connection.done for _, connection in opened))
+    opened: list[_Connection] = []
+    try:
+        for _ in range(job.connections):
+            _, connection = await loop.create_connection(lambda: _Connection(load), "127.0.0.1", job.port)
+            opened.append(connection)
+        async with asyncio.timeout(job.seconds + _PATIENCE_S):
+            await asyncio.gather(*(connection.done for connection in opened))
+    finally:
+        for connection in opened:
+            connection.end()
     latencies = sorted(load.latencies_s)
     return Outcome(
         requests=len(latencies),
