@@ -1,9 +1,9 @@
--- Spreads the tables of a migrated database over a Citus cluster: by book, so that everything of one operator lies in
--- one shard group, on one node, and a batch stays one local transaction there.
+-- Spreads the tables of a migrated database over a Citus cluster: by book, so that everything of one operator
+-- lies in one shard group, on one node, and a batch stays one local transaction there.
 --
--- Run it on the coordinator, with the extension made and the workers added, after `airback migrate`, while no process of
--- Airback runs. It may be run again: after a migration that made tables, it distributes those. This file is also where it
--- is said which table goes where; the tests compare it with the schema.
+-- Run it on the coordinator, with the extension made and the workers added, after `airback migrate`, while no
+-- process of Airback runs. It may be run again: after a migration that made tables, it distributes those.
+-- This file is also where it is said which table goes where; the tests compare it with the schema.
 
 SELECT create_distributed_table('books', 'book', colocate_with => 'none')
 WHERE NOT EXISTS (SELECT FROM pg_dist_partition WHERE logicalrelid = 'books'::regclass);

@@ -1,5 +1,5 @@
--- Two thousand rows in each table that a book's life fills: of four carriers, fifty outlets, a hundred clients and sellers,
--- else of whatever content the constraints allow.
+-- Two thousand rows in each table that a book's life fills: of four carriers, fifty outlets, a hundred
+-- clients and sellers, else of whatever content the constraints allow.
 
 INSERT INTO orders (book, id, client, seller, lane, product, carrier, card_number, face_fen, net_fen, quote, rail, payee, language,
                     agreement, state, hold_kind, submitted_at, updated_at)

@@ -1,7 +1,7 @@
 """A batch's statements find their rows by key, whatever the planner believes of their tables (decision 0017).
 
-A plan is kept until somebody analyses its tables, and may be made on the first day, when they are empty. So each statement is
-planned as the writer's session plans it in each state that a table's statistics can be in.
+A plan is kept until somebody analyses its tables, and may be made on the first day, when they are empty. So
+each statement is planned as the writer's session plans it in each state that a table's statistics can be in.
 """
 
 import re

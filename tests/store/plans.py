@@ -1,6 +1,7 @@
 """Plans that PostgreSQL keeps for named statements: made before any value is known, as a prepared statement's are.
 
-`EXPLAIN (GENERIC_PLAN)` came with PostgreSQL 16; explaining an EXECUTE under `force_generic_plan` shows the same on 15.
+`EXPLAIN (GENERIC_PLAN)` came with PostgreSQL 16; explaining an EXECUTE under `force_generic_plan` shows the
+same on 15.
 """
 
 from collections.abc import Iterator

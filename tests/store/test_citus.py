@@ -1,7 +1,8 @@
 """A book on a Citus cluster: migrated, distributed, an order sold through the engine, and verified.
 
-AIRBACK_CITUS_URL names an empty database on the coordinator of a cluster that is made for this: the extension is there, the
-workers are added, this user owns the database, and it is reached over loopback. What a test made there is removed afterwards.
+AIRBACK_CITUS_URL names an empty database on the coordinator of a cluster that is made for this: the extension
+is there, the workers are added, this user owns the database, and it is reached over loopback. What a test
+made there is removed afterwards.
 """
 
 import os

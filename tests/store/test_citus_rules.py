@@ -1,8 +1,9 @@
 """The schema and the named statements keep to what Citus 13 allows of tables that are distributed by `book`.
 
-Nothing here needs Citus. What a cluster rejects is read from the catalogue and from plans: its planner sends a statement to
-one node when each distributed table in it has a condition `book = <value>` of its own, and that is where PostgreSQL's
-planner shows one. A row of the same book that is found through another table's `book` in an inner query is not enough.
+Nothing here needs Citus. What a cluster rejects is read from the catalogue and from plans: its planner sends
+a statement to one node when each distributed table in it has a condition `book = <value>` of its own, and
+that is where PostgreSQL's planner shows one. A row of the same book that is found through another table's
+`book` in an inner query is not enough.
 """
 
 import re
