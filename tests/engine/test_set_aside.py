@@ -14,6 +14,7 @@ from airback.engine import advance as advance_module
 from airback.engine import gather
 from airback.engine.batch import Batch
 from airback.engine.inbox import append_decision
+from airback.engine.memory import Memory
 from airback.engine.persist import RowMissing, persist
 from airback.engine.records import OpenEffect, Order
 from airback.orders.states import State
@@ -122,7 +123,7 @@ async def test_a_batch_that_changes_what_is_not_there_writes_nothing(street: Str
     batch = batch_of(street)
     batch.epoch = await street.pool.fetchval("SELECT epoch FROM books WHERE book = $1", BOOK)
     batch.next_seq = 1 + await street.pool.fetchval("SELECT max(seq) FROM events")
-    await gather.facts(street.pool, batch, order_ids=[order_id], payout_ids=[])
+    await gather.facts(street.pool, batch, Memory(), order_ids=[order_id], payout_ids=[])
     order = batch.orders[order_id]
     order.changed = True
     batch.record("test:order:changed", order=order)

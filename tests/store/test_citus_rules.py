@@ -66,8 +66,6 @@ ACROSS_BOOKS: Final = {
 
 #: What is known to be in the way, and is to be mended where it stands.
 NOT_YET: Final = {
-    "engine/facts.sql": "inner queries name the book by another table's",
-    "engine/persist.sql": "joins on ctid name no book of the table they change",
     "store/books.sql": "the clock is asked where a row is changed",
 }
 
@@ -221,7 +219,7 @@ async def test_what_breaks_a_rule_is_found(
     assert await broken(conn, rule, planted) == found
 
 
-@pytest.mark.parametrize("path", files("engine/facts.sql", "engine/persist.sql"))
+@pytest.mark.parametrize("path", files())
 async def test_statements_look_into_one_book(conn: asyncpg.Connection, path: Path) -> None:
     found = {query.name: places for query in statements(path) if (places := await unbound(conn, query.text))}
     meant = ACROSS_BOOKS.get(str(path), set())

@@ -37,7 +37,7 @@ SELECT id, client, seller, lane, product, carrier, number, card_number, card_cod
        payee, notify_number, language, agreement, state, resume, code, hold_kind, hold_ref, hold_far_ref, held_fen,
        delivered_fen, credited_fen, paid_fen, attempts, cancel, submitted_at, delivered_at, final_at, closed_at, due_at
 FROM orders LEFT JOIN LATERAL (
-    SELECT due_at FROM work WHERE work.book = orders.book AND work.order_id = orders.id OFFSET 0) AS open_work ON true
+    SELECT due_at FROM work WHERE work.book = $1 AND work.order_id = orders.id OFFSET 0) AS open_work ON true
 WHERE book = $1 AND id = ANY($2::bigint[]) ORDER BY id
 
 -- name: orders_of_payouts
@@ -89,7 +89,7 @@ SELECT DISTINCT asked.order_id FROM unnest($2::bigint[], $3::bigint[]) AS asked(
 CROSS JOIN LATERAL (
     SELECT FROM effects e
     WHERE e.book = $1 AND e.order_id = asked.order_id AND e.id <> asked.effect_id AND e.kind = 'redeem'
-      AND NOT EXISTS (SELECT FROM effect_results r WHERE r.book = e.book AND r.effect_id = e.id AND r.applied
+      AND NOT EXISTS (SELECT FROM effect_results r WHERE r.book = $1 AND r.effect_id = e.id AND r.applied
                       AND r.result = 'failed' AND r.code IN ('not_sent', 'sending_overdue'))
     OFFSET 0) AS earlier
 
@@ -107,7 +107,7 @@ WHERE book = $1 AND number = ANY($2::text[])
 -- Successful deliveries of orders, for their receipts.
 SELECT e.order_id, e.fill_id, e.kind, coalesce(r.amount_fen, e.amount_fen) AS amount_fen, r.far_ref, r.detail, r.at
 FROM effects e
-CROSS JOIN LATERAL (SELECT * FROM effect_results WHERE book = e.book AND effect_id = e.id AND applied
+CROSS JOIN LATERAL (SELECT * FROM effect_results WHERE book = $1 AND effect_id = e.id AND applied
                     AND result = 'succeeded' OFFSET 0) AS r
 WHERE e.book = $1 AND e.order_id = ANY($2::bigint[]) AND e.kind IN ('transfer', 'redeem', 'hold')
 ORDER BY r.at, e.id
@@ -120,11 +120,11 @@ SELECT order_id, seq, action, at, leaf FROM events WHERE book = $1 AND order_id 
 -- Effects without a final result.
 SELECT e.id, e.kind, e.far_side, e.order_id, e.fill_id, e.payout_id, e.ref, e.amount_fen, e.request, e.send_by, e.at,
        o.result, o.asks, o.ask_at,
-       coalesce((SELECT max(r.n) + 1 FROM effect_results r WHERE r.book = e.book AND r.effect_id = e.id), 0) AS n,
+       coalesce((SELECT max(r.n) + 1 FROM effect_results r WHERE r.book = $1 AND r.effect_id = e.id), 0) AS n,
        ord.hold_kind
 FROM open_effects o
-CROSS JOIN LATERAL (SELECT * FROM effects WHERE book = o.book AND id = o.effect_id OFFSET 0) AS e
-LEFT JOIN LATERAL (SELECT hold_kind FROM orders WHERE book = e.book AND id = e.order_id OFFSET 0) AS ord ON true
+CROSS JOIN LATERAL (SELECT * FROM effects WHERE book = $1 AND id = o.effect_id OFFSET 0) AS e
+LEFT JOIN LATERAL (SELECT hold_kind FROM orders WHERE book = $1 AND id = e.order_id OFFSET 0) AS ord ON true
 WHERE o.book = $1
 ORDER BY e.id
 
@@ -132,12 +132,12 @@ ORDER BY e.id
 -- Effects by reference, with where they stand.
 SELECT e.id, e.kind, e.far_side, e.order_id, e.fill_id, e.payout_id, e.ref, e.amount_fen, e.request, e.send_by, e.at,
        coalesce(last.result, 'journalled') AS result, 0 AS asks, NULL::timestamptz AS ask_at,
-       coalesce((SELECT max(r.n) + 1 FROM effect_results r WHERE r.book = e.book AND r.effect_id = e.id), 0) AS n,
+       coalesce((SELECT max(r.n) + 1 FROM effect_results r WHERE r.book = $1 AND r.effect_id = e.id), 0) AS n,
        ord.hold_kind
 FROM effects e
-LEFT JOIN LATERAL (SELECT hold_kind FROM orders WHERE book = e.book AND id = e.order_id OFFSET 0) AS ord ON true
+LEFT JOIN LATERAL (SELECT hold_kind FROM orders WHERE book = $1 AND id = e.order_id OFFSET 0) AS ord ON true
 LEFT JOIN LATERAL (SELECT r.result FROM effect_results r
-                   WHERE r.book = e.book AND r.effect_id = e.id AND r.applied ORDER BY r.n DESC LIMIT 1) last ON true
+                   WHERE r.book = $1 AND r.effect_id = e.id AND r.applied ORDER BY r.n DESC LIMIT 1) last ON true
 WHERE e.book = $1 AND e.ref = ANY($2::text[])
 ORDER BY e.id
 

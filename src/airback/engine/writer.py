@@ -47,6 +47,11 @@ PLANNER: Final = {
 #: How often price lists, licences and expired demands are looked at.
 REFRESH_S: Final = 2.0
 
+#: Plans are thrown away after so long at first, then after ever longer: one that was made while a table was empty may
+#: read all of a book for each row, and statistics come later (decision 0017).
+_REPLAN_S: Final = 2.0
+_REPLAN_AT_MOST_S: Final = 300.0
+
 #: What is set aside is looked at again after this.
 ASIDE: Final = timedelta(hours=1)
 
@@ -116,6 +121,8 @@ class Writer:
         self._licensed: frozenset[str] = frozenset()
         self._after_seller = 0
         self._refresh_at = 0.0
+        self._replan_at = 0.0
+        self._replan_s = _REPLAN_S
         self._senders: Sending | None = None
 
     async def begin(self, conn: Any, epoch: int) -> None:
@@ -127,6 +134,8 @@ class Writer:
         self._epoch = epoch
         self._seq = await books.next_seq(conn, book=self._book)
         self._routing, self._sending = await books.switches(conn, book=self._book)
+        self._replan_s = _REPLAN_S
+        self._replan_at = self._monotonic() + _REPLAN_S
         await self._refresh(conn)
         self._senders = self._open_senders(self._answered)
         self._open, self._by_ref, self._by_order = {}, {}, {}
@@ -377,7 +386,12 @@ class Writer:
             r["capability"] for r in await conn.fetch(books.SQL.licensed, self._book, now)
         )
         await conn.execute(PERSIST.expire_demands, self._book, now)
-        self._refresh_at = self._monotonic() + REFRESH_S
+        now_s = self._monotonic()
+        self._refresh_at = now_s + REFRESH_S
+        if now_s >= self._replan_at:
+            await conn.execute("DISCARD PLANS")
+            self._replan_s = min(self._replan_s * 2, _REPLAN_AT_MOST_S)
+            self._replan_at = now_s + self._replan_s
 
     def _ask_due(self, now: datetime) -> None:
         if self._senders is None or not self._sending:
