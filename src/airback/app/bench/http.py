@@ -1,9 +1,11 @@
 """`airback bench`, the part over HTTP: durable orders and signed quotes, beside an echo of the same server.
 
 What runs is an installation as `airback serve` and `airback sandbox` make it, in a data directory of the bench's own, and a
-big client with a key and a rate as any other is given. Rounds alternate: an echo of the quotes' bodies, quotes, an echo of
-the orders' bodies, orders; each ratio is taken within its round and the median of the rounds counts. The generator's own
-ceiling is measured in each round too. Every order that was answered with 201 is looked for in the database afterwards.
+big client with a key and a rate as any other is given. An exchange has one small body and one large one; its echo has the
+large one both ways: the order as it is sent, the quote as it is answered (quotes are also set beside an echo of the small ask).
+Rounds alternate between echoes and what they are the yardstick of; each ratio is taken within its round, and the median of the
+rounds counts. The generator's own ceiling is measured in each round too. Every order that was answered with 201 is looked
+for in the database afterwards.
 """
 
 import asyncio
@@ -24,6 +26,7 @@ import msgspec
 
 from airback.adapters.keys.files import FileKeys
 from airback.api.credentials import SELLING, create_client
+from airback.api.documents import OneQuote
 from airback.api.reading import MOST_ITEMS
 from airback.app.api_client import ApiClient
 from airback.app.bench.load import Job, Outcome
@@ -89,7 +92,7 @@ class _Rounds:
 
 async def bench(settings: Settings, *, seconds: float, rounds: int, progress: Progress) -> dict[str, Any]:
     """Measure. `settings.data_dir` is a directory for this alone, and its database is left full of orders that nobody
-    works on. Each round measures five things for `seconds` each. Raises `BenchFailed`."""
+    works on. Each round measures six things for `seconds` each. Raises `BenchFailed`."""
     found = _Rounds()
     async with contextlib.AsyncExitStack() as closing:
         url = await closing.enter_async_context(database(settings))
@@ -103,16 +106,17 @@ async def bench(settings: Settings, *, seconds: float, rounds: int, progress: Pr
         api = _Api(running.api_url, key, folder)
         ceiling = await closing.enter_async_context(_child("airback.app.bench.load", "respond"))
         echo = await closing.enter_async_context(_child("airback.app.bench.echo"))
-        asks = folder / "asks"
+        asks, answers = folder / "asks", folder / "answers"
         asks.write_bytes(b"\n".join(map(msgspec.json.encode, map(_ask, range(_BODIES)))))
         sample, orders = folder / "sample", folder / "orders"
-        await api.prepare_orders(sample, count=_BODIES)
+        await api.prepare_orders(sample, count=_BODIES, answers=answers)
         for turn in range(rounds):
             progress("http", turn, rounds)
             for name, port, path, bodies in (
                 ("load_ceiling", ceiling, "/", sample),
-                ("quote_echo", echo, "/v1/echo", asks),
+                ("ask_echo", echo, "/v1/echo", asks),
                 ("quote_post", api.port, "/v1/quotes", asks),
+                ("quote_echo", echo, "/v1/echo", answers),
                 ("order_echo", echo, "/v1/echo", sample),
             ):
                 outcome = await api.load(port, path, bodies, seconds=seconds, keys=None)
@@ -128,17 +132,19 @@ async def bench(settings: Settings, *, seconds: float, rounds: int, progress: Pr
 
 
 def _report(found: _Rounds) -> dict[str, Any]:
-    names = ("order_post", "quote_post", "order_echo", "quote_echo")
+    echoes = {name: found.per_s(f"{name}_echo") for name in ("order", "quote", "ask")}
+    names = ("order_post", "quote_post", *(f"{name}_echo" for name in echoes))
     ceiling = found.per_s("load_ceiling")
-    echo = max(found.per_s("order_echo"), found.per_s("quote_echo"))
     return {
         "order_post": found.ratio("order_post", "order_echo"),
         "quote_post": found.ratio("quote_post", "quote_echo"),
+        "quote_post_to_ask_echo": found.ratio("quote_post", "ask_echo"),
         "order_post_per_s": found.per_s("order_post"),
         "quote_post_per_s": found.per_s("quote_post"),
-        "echo_per_s": {"order": found.per_s("order_echo"), "quote": found.per_s("quote_echo")},
+        "echo_per_s": echoes,
         "load_ceiling_per_s": ceiling,
-        "load_ceiling_to_echo": round(ceiling / echo, 2),
+        "load_ceiling_to_echo": round(ceiling / max(echoes.values()), 2),
+        "load_ceiling_enough": ceiling >= LEAST_CEILING * max(echoes.values()),
         "latency_ms": {name: found.latency_ms(name) for name in names},
         "connections": CONNECTIONS,
         "orders_accepted": found.accepted,
@@ -158,9 +164,10 @@ class _Api:
         self._made = 0
         self.port = urlsplit(url).port or 80
 
-    async def prepare_orders(self, bodies: Path, *, count: int) -> None:
-        """Have `count` cards quoted, in batches, and write an order for each: nothing of this is timed."""
-        with bodies.open("wb") as file:
+    async def prepare_orders(self, bodies: Path, *, count: int, answers: Path | None = None) -> None:
+        """Have `count` cards quoted, in batches, and write an order for each, and what single asks would have been
+        answered: nothing of this is timed."""
+        with bodies.open("wb") as file, (answers or Path(os.devnull)).open("wb") as said:
             async with ApiClient(url=self._url, key=self._key) as api:
                 for start in range(0, count, MOST_ITEMS):
                     asks = [_ask(self._made + n) for n in range(min(MOST_ITEMS, count - start))]
@@ -170,6 +177,7 @@ class _Api:
                     for n, (ask, one) in enumerate(zip(asks, answer["quotes"], strict=True)):
                         order = _order(self._made + n, ask, one["quote"])
                         file.write(msgspec.json.encode(order) + b"\n")
+                        said.write(msgspec.json.encode(OneQuote(one["quote"], AGREEMENT)) + b"\n")
                     self._made += len(asks)
 
     async def load(self, port: int, path: str, bodies: Path, *, seconds: float, keys: str | None) -> Outcome:
