@@ -7,6 +7,7 @@ statement prevents that. So the writer throws its plans away, soon at first, and
 import re
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,9 +15,10 @@ import asyncpg
 import pytest
 
 from airback.engine.writer import PLANNER
+from airback.store import books
 from airback.store.pool import connect_once
 from tests.conftest import TestServer
-from tests.engine.street import Street
+from tests.engine.street import BOOK, Street
 from tests.store.plans import Node, generic_plan, statements
 
 FILES: Final = [Path("engine/facts.sql"), Path("engine/persist.sql")]
@@ -169,7 +171,8 @@ async def test_plans_of_a_young_book_are_made_anew_soon_and_then_ever_more_rarel
     monkeypatch.setattr(writer, "_monotonic", lambda: clock[0])
     async with street.pool.acquire() as conn:
         heard = _Heard(conn, clock)
-        await writer.begin(heard, 1)
+        epoch = await books.take(heard, book=BOOK, worker="w1", lease=timedelta(0))
+        await writer.begin(heard, epoch)
         while clock[0] < 5000.0:
             clock[0] += 2.0
             await writer.step(heard)
@@ -182,14 +185,12 @@ async def test_a_plan_made_on_empty_tables_does_not_outlive_the_next_discard(
     conn: asyncpg.Connection,
 ) -> None:
     indexes = await indexes_of(conn)
-    query = statements(FILES[1])["update_orders"]
-    assert faults(query.name, await generic_plan(conn, query.text), indexes), (
-        "the trap is gone: say so in 0017"
-    )
+    sql = statements(FILES[1]).update_orders
+    assert faults("update_orders", await generic_plan(conn, sql), indexes), "the trap is gone: say so in 0017"
     await conn.execute(MANY_ROWS)
     await conn.execute("ANALYZE")
     await conn.execute("DISCARD PLANS")
-    assert faults(query.name, await generic_plan(conn, query.text), indexes) == []
+    assert faults("update_orders", await generic_plan(conn, sql), indexes) == []
 
 
 async def test_what_reads_too_much_is_found(conn: asyncpg.Connection) -> None:

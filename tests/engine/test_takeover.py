@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -24,6 +25,7 @@ async def test_a_worker_that_dies_around_any_commit_loses_and_repeats_nothing(
     street: Street, monkeypatch: pytest.MonkeyPatch, moment: str, batch: int
 ) -> None:
     asks = []
+    street.pace = replace(street.pace, batch=3)  # small bites, so that there are enough of them to die in
     for index, carrier in enumerate(street.carriers):
         number = street.line(f"1380000000{index}", carrier, 80_000)
         asks += [

@@ -42,9 +42,11 @@ class Node:
 
 
 def sql_files() -> list[Path]:
-    """The product's files of named statements, below its package."""
+    """The product's files of named statements, below its package; a bench has tables and databases of its own."""
     return sorted(
-        path.relative_to(PRODUCT) for path in PRODUCT.rglob("*.sql") if path.parent.name != "migrations"
+        path.relative_to(PRODUCT)
+        for path in PRODUCT.rglob("*.sql")
+        if path.parent.name not in {"migrations", "bench"}
     )
 
 

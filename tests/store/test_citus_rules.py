@@ -9,7 +9,7 @@ that is where PostgreSQL's planner shows one. A row of the same book that is fou
 import re
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import asyncpg
 import pytest
@@ -62,24 +62,6 @@ ACROSS_BOOKS: Final = {
     "store/books.sql": {"candidates", "pause_all", "forget_writers", "count_orders"},
     "queries/demo.sql": {"carriers_wanted"},
 }
-
-
-#: What is known to be in the way, and is to be mended where it stands.
-NOT_YET: Final = {
-    "store/books.sql": "the clock is asked where a row is changed",
-}
-
-
-def files(*not_yet: str) -> list[Any]:
-    """Every file of named statements; those of `not_yet` are expected to break the rule, for the reason that is known."""
-    return [
-        pytest.param(
-            path,
-            id=str(path),
-            marks=[pytest.mark.xfail(strict=True, reason=NOT_YET[str(path)])] if str(path) in not_yet else [],
-        )
-        for path in sql_files()
-    ]
 
 
 async def broken(conn: asyncpg.Connection, rule: str, distribution: Distribution) -> list[str]:
@@ -219,7 +201,7 @@ async def test_what_breaks_a_rule_is_found(
     assert await broken(conn, rule, planted) == found
 
 
-@pytest.mark.parametrize("path", files())
+@pytest.mark.parametrize("path", sql_files(), ids=str)
 async def test_statements_look_into_one_book(conn: asyncpg.Connection, path: Path) -> None:
     found = {query.name: places for query in statements(path) if (places := await unbound(conn, query.text))}
     meant = ACROSS_BOOKS.get(str(path), set())
@@ -235,7 +217,7 @@ async def test_statements_for_all_books_lock_nothing(conn: asyncpg.Connection) -
             assert "LockRows" not in {node.kind for node in plan}, f"{path}: {name}"
 
 
-@pytest.mark.parametrize("path", files("store/books.sql"))
+@pytest.mark.parametrize("path", sql_files(), ids=str)
 async def test_changes_of_rows_ask_no_clock_and_no_chance(conn: asyncpg.Connection, path: Path) -> None:
     found = {
         query.name: calls for query in statements(path) if (calls := await volatile_calls(conn, query.text))

@@ -23,6 +23,7 @@ async def take(
 ) -> int | None:
     """The new epoch when this worker now writes the book; None when another does. `now` as for `candidates`."""
     async with conn.transaction():
+        now = now or await conn.fetchval(SQL.clock)
         epoch = await conn.fetchval(SQL.take, book, now, lease)
         if epoch is None:
             return None
@@ -38,6 +39,7 @@ async def retake(conn: Any, *, book: int, worker: str) -> int | None:
 
 async def seen(conn: Any, *, book: int, worker: str, now: datetime | None = None) -> bool:
     """A heartbeat. False when another worker has signed on. `now` as for `candidates`."""
+    now = now or await conn.fetchval(SQL.clock)
     return str(await conn.execute(SQL.seen, book, worker, now)).endswith(" 1")
 
 

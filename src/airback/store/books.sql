@@ -8,10 +8,14 @@ INSERT INTO books (book, name, created_at) VALUES ($1, $2, $3) ON CONFLICT (book
 SELECT b.book FROM books b LEFT JOIN writers w ON w.book = b.book
 WHERE w.book IS NULL OR w.seen_at < coalesce($1, clock_timestamp()) - $2::interval ORDER BY b.book
 
+-- name: clock
+-- Asked before a row is changed, not while: a distributed table's nodes must all write the same.
+SELECT clock_timestamp()
+
 -- name: take
 -- Take a book whose writer was not seen within $3; the new epoch fences the former one off.
 UPDATE books SET epoch = epoch + 1
-WHERE book = $1 AND NOT EXISTS (SELECT FROM writers WHERE writers.book = $1 AND seen_at >= coalesce($2, clock_timestamp()) - $3::interval)
+WHERE book = $1 AND NOT EXISTS (SELECT FROM writers WHERE writers.book = $1 AND seen_at >= $2::timestamptz - $3::interval)
 RETURNING epoch
 
 -- name: retake
@@ -28,12 +32,12 @@ SELECT routing, sending FROM books WHERE book = $1
 UPDATE work SET due_at = $3 WHERE book = $1 AND order_id = $2
 
 -- name: sign_on
-INSERT INTO writers (book, worker, seen_at) VALUES ($1, $2, coalesce($3, clock_timestamp()))
+INSERT INTO writers (book, worker, seen_at) VALUES ($1, $2, $3)
 ON CONFLICT (book) DO UPDATE SET worker = EXCLUDED.worker, seen_at = EXCLUDED.seen_at
 
 -- name: seen
 -- A heartbeat; touches nothing when another worker has signed on.
-UPDATE writers SET seen_at = coalesce($3, clock_timestamp()) WHERE book = $1 AND worker = $2
+UPDATE writers SET seen_at = $3 WHERE book = $1 AND worker = $2
 
 -- name: sign_off
 DELETE FROM writers WHERE book = $1 AND worker = $2
