@@ -6,7 +6,7 @@ TEST_ARGS ?=
 BENCH_ARGS ?=
 
 BIN := .venv/bin
-CODE := src tests tools
+CODE := src tests tools deploy
 
 # Chinese letters in screenshots come from the fetched font, so that they look alike on every machine.
 export FONTCONFIG_FILE := $(wildcard $(CURDIR)/tests/vendor/fonts.conf)

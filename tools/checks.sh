@@ -17,9 +17,9 @@ check() {
     fi
 }
 
-check style "$bin/ruff" check --quiet src tests tools
-check form "$bin/ruff" format --quiet --check src tests tools
-check types "$bin/mypy" src/airback tools
+check style "$bin/ruff" check --quiet src tests tools deploy
+check form "$bin/ruff" format --quiet --check src tests tools deploy
+check types "$bin/mypy" src/airback tools deploy
 check layers "$bin/lint-imports"
 
 status=0

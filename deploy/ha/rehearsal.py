@@ -138,7 +138,7 @@ async def _round(
     await cluster.complete()
     this = Round()
     record.rounds.append(this)
-    async with chaos._street(running, minutes=math.ceil(seconds / 60), seed=seed) as load:
+    async with chaos.street(running, minutes=math.ceil(seconds / 60), seed=seed) as load:
         await load.prepare()
         pulse = asyncio.create_task(_feel(load, this))
         selling = asyncio.create_task(load.sell(time.monotonic() + seconds))
@@ -154,7 +154,7 @@ async def _round(
     sys.stderr.write(json.dumps(this.as_json()) + "\n")
 
 
-async def _lose(cluster: Cluster, load: chaos._Load, this: Round, dice: random.Random) -> None:
+async def _lose(cluster: Cluster, load: chaos.Load, this: Round, dice: random.Random) -> None:
     async def selling() -> bool:
         return len(load.acknowledged) >= _ORDERS_BEFORE
 
@@ -174,7 +174,7 @@ async def _lose(cluster: Cluster, load: chaos._Load, this: Round, dice: random.R
     this.all_back_after_s = time.monotonic() - killed
 
 
-async def _feel(load: chaos._Load, this: Round) -> None:
+async def _feel(load: chaos.Load, this: Round) -> None:
     """Measure the longest time between two acknowledgements."""
     count, at = 0, time.monotonic()
     while True:
@@ -189,7 +189,7 @@ async def _count(cluster: Cluster, running: Running, record: Record) -> None:
     """What was acknowledged and is not there: at the leader when all has come to its end, and at each node."""
     await cluster.complete()
     async with open_platform(running.settings, url=running.database_url, connections=2) as platform:
-        record.lost = await chaos._converge(platform, record.orders, lambda stage, done, of: None)
+        record.lost = await chaos.converge(platform, record.orders, lambda stage, done, of: None)
     for node in cluster.nodes:
         record.missing[node.name] = await cluster.missing(node, record.orders)
     async with ApiClient(url=running.sandbox_url, key=None) as sandbox:

@@ -1,15 +1,17 @@
 """What a writer remembers is what the database has, whatever happened, and no more than it may hold."""
 
 from collections import Counter
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from airback.engine import gather, memory
 from airback.engine.inbox import append_cancel
+from airback.ledger.accounts import account
 from airback.simulator.run import simulate
+from airback.store import books
 from tests.engine.remembering import Differs, compare, every_step_compared
-from tests.engine.street import Street
+from tests.engine.street import BOOK, Street
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -38,6 +40,27 @@ async def test_a_bounded_memory_forgets_and_reads_again(
         await street.sell(*asks)
         assert await street.settle() == Counter({"closed": 6})
     assert compared[0] > 0
+
+
+async def test_money_that_comes_while_nothing_else_does_is_seen(street: Street) -> None:
+    """A float credited in a batch without orders must not leave the float that was remembered before."""
+    (order,) = await street.sell(street.ask_card(street.card()))
+    writer = street.writer()._writer
+    async with street.pool.acquire() as conn:
+        epoch = await books.take(conn, book=BOOK, worker="w1", lease=timedelta(0))
+        await writer.begin(conn, epoch)
+        while await writer.step(conn):  # the first letters, and the order as far as its carrier
+            pass
+        fresh = writer._new_batch(datetime.now(UTC))
+        await gather.facts(conn, fresh, writer._memory, order_ids={order}, payout_ids=[])
+        writer._memory.keep(fresh)
+        assert account("float").id in writer._memory.standings
+        await street.deposit(777, action="finance:float:credit", outlet="float")
+        assert await writer.step(conn)
+        await compare(writer, conn)
+        known = writer._memory.standings.get(account("float").id)
+        assert known is None or known.credits_posted == 10_000_777
+        await writer.close()
 
 
 async def test_a_change_behind_the_writers_back_is_noticed(street: Street) -> None:

@@ -97,10 +97,12 @@ async def test_the_fence_refuses_an_old_epoch(street: Street) -> None:
 
 async def test_two_workers_share_nothing_and_the_second_waits_for_the_lease(street: Street) -> None:
     await street.sell(*(street.ask_card(street.card("cmcc", 10_000)) for _ in range(5)))
+    street.pace = replace(street.pace, lease=timedelta(seconds=60))
     stop = asyncio.Event()
     first = asyncio.create_task(street.writer("first").run(stop))
-    await asyncio.sleep(0.2)
     async with asyncio.timeout(30):
+        while not await street.pool.fetchval("SELECT count(*) FROM writers"):
+            await asyncio.sleep(0.01)
         await street.writer("second").run(asyncio.Event())  # returns at once: the book is held
     assert await street.pool.fetchval("SELECT worker FROM writers") == "first"
     stop.set()

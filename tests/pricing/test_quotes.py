@@ -418,6 +418,7 @@ def test_a_marked_quote_is_known_again_without_its_signature_and_reads_the_same(
         if name != "original":
             assert getattr(known, name) == getattr(signed, name), name
     assert "13800138000" not in repr(known)
+    assert replay(marked, RATE_CARD) == []
     assert refusal_of(marked, keys, book=2) == "quote_invalid"
     assert refusal_of(marked, keys, now=NOW + timedelta(seconds=600)) == "quote_expired"
 

@@ -69,7 +69,7 @@ async def run(settings: Settings, *, minutes: int, seed: int, progress: Progress
                 raise NotOurs(f"airback {name}")
         async with (
             open_platform(settings, url=running.database_url, connections=2) as platform,
-            _street(running, minutes=minutes, seed=seed) as load,
+            street(running, minutes=minutes, seed=seed) as load,
         ):
             await load.prepare()
             until = time.monotonic() + 60 * minutes
@@ -79,7 +79,7 @@ async def run(settings: Settings, *, minutes: int, seed: int, progress: Progress
             clock.cancel()
             await reaper.all_up()
             ended = time.monotonic()
-            lost = await _converge(platform, load.acknowledged, progress)
+            lost = await converge(platform, load.acknowledged, progress)
             double = (await load.street.desk("GET", "/sandbox/counts"))["duplicates"]
             findings = await verified(platform, progress=progress)
     checked = summary(findings)
@@ -157,7 +157,7 @@ class _Reaper:
                 await asyncio.sleep(0.5)  # the database it needs may just have been killed as well
 
 
-class _Load:
+class Load:
     """Sellers who go on selling whatever is killed, and their own record of what was acknowledged."""
 
     def __init__(self, *, api: ApiClient, street: Street, dice: random.Random) -> None:
@@ -254,7 +254,8 @@ class _Load:
 
 
 @asynccontextmanager
-async def _street(running: Running, *, minutes: int, seed: int) -> AsyncIterator[_Load]:
+async def street(running: Running, *, minutes: int, seed: int) -> AsyncIterator[Load]:
+    """Sellers with enough to sell for so many minutes."""
     attempts: list[Attempt] = [
         attempt
         for attempt in plan(orders=minutes * _PEOPLE_A_MINUTE * 2, seed=seed)
@@ -267,14 +268,14 @@ async def _street(running: Running, *, minutes: int, seed: int) -> AsyncIterator
         ApiClient(url=running.api_url, key=key) as api,
     ):
         # Cards must be new in every run on one data directory, so their numbers do not come from the seed.
-        yield _Load(
+        yield Load(
             api=api,
             street=Street(api=api, sandbox=sandbox, attempts=attempts),
             dice=random.SystemRandom(),
         )
 
 
-async def _converge(platform: Platform, orders: list[int], progress: Progress) -> int:
+async def converge(platform: Platform, orders: list[int], progress: Progress) -> int:
     """Wait until each order has ended or is with a person; how many have not when no more of them do."""
     until = time.monotonic() + _PATIENCE_S
     waiting = len(orders)

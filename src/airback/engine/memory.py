@@ -62,6 +62,8 @@ class Memory:
                 order.payouts.sort(key=_ID)
                 self.orders[order.id] = order
         _shorten(self.orders, MOST_ORDERS)
+        for account_id in batch.balances.deltas.keys() - batch.balances.read:
+            self.standings.pop(account_id, None)  # changed without being read: what it is now is not known
         for account_id in batch.balances.read:
             self.standings.pop(account_id, None)
             self.standings[account_id] = batch.balances.standings[account_id]

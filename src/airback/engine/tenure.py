@@ -125,10 +125,11 @@ class Tenure:
         conn = await writer_connection(self._url)
         beat = None
         try:
+            began = time.monotonic()
             epoch = await books.take(conn, book=self._book, worker=self._worker, lease=self._pace.lease)
             if epoch is None:
                 return
-            self._seen_at = time.monotonic()
+            self._seen_at = began
             LOG.info("book_taken", book=self._book, epoch=epoch)
             beat = asyncio.create_task(self._beat(stop))
             await self._writer.begin(conn, epoch)

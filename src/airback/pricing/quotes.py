@@ -327,8 +327,7 @@ def _marks(message: bytes, keys: KeyProvider) -> list[str]:
 
 def _signed(document: object, keys: KeyProvider) -> Quote:
     """The quote whose signature stands. Raises Refused `quote_invalid`."""
-    if isinstance(document, dict) and _MARK in document:
-        document = {key: value for key, value in document.items() if key != _MARK}
+    document = _bare(document)
     quote = _read(document)
     body = {key: value for key, value in quote.document.items() if key not in ("key_id", "signature")}
     try:
@@ -344,12 +343,19 @@ def _signed(document: object, keys: KeyProvider) -> Quote:
     return quote
 
 
+def _bare(document: object) -> object:
+    """A document without the installation's mark, which the signature does not cover."""
+    if isinstance(document, dict) and _MARK in document:
+        return {key: value for key, value in document.items() if key != _MARK}
+    return document
+
+
 def replay(document: object, card: RateCard) -> list[str]:
     """What differs between a quote and what `card` makes of the same ask; empty when nothing does.
 
     Needs no key: the signature is another question. Raises Refused `quote_invalid` when it has not the shape.
     """
-    quote = _read(document, signed=False)
+    quote = _read(_bare(document), signed=False)
     differences = []
     if quote.card_version != card.version:
         differences.append(f"card_version: {quote.card_version} in the quote, {card.version} given")

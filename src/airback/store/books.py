@@ -23,11 +23,11 @@ async def take(
 ) -> int | None:
     """The new epoch when this worker now writes the book; None when another does. `now` as for `candidates`."""
     async with conn.transaction():
-        now = now or await conn.fetchval(SQL.clock)
-        epoch = await conn.fetchval(SQL.take, book, now, lease)
+        epoch = await conn.fetchval(SQL.take, book, now or await conn.fetchval(SQL.clock), lease)
         if epoch is None:
             return None
-        await conn.execute(SQL.sign_on, book, worker, now)
+        # Taking may have waited for the former writer's last transaction: the lease begins now.
+        await conn.execute(SQL.sign_on, book, worker, now or await conn.fetchval(SQL.clock))
     return int(epoch)
 
 

@@ -1,10 +1,12 @@
 """Both languages: every text of the templates is translated, every code has a word."""
 
+import ast
 import re
 from pathlib import Path
 
 import pytest
 
+import airback.engine
 import airback.web.console as package
 from airback.domain.effects import Kind, Result
 from airback.orders.corrections import Bearer, Settlement
@@ -19,6 +21,7 @@ from airback.web.console.words import Words
 from airback.web.templates import environment, translations
 
 TEMPLATES = Path(str(package.__file__)).parent / "templates"
+ENGINE = Path(str(airback.engine.__file__)).parent
 CALLS = re.compile(r'(?<![a-z])_\("((?:[^"\\]|\\.)*)"')
 
 
@@ -103,3 +106,17 @@ def test_events_are_named() -> None:
     assert words.event("finance:deposit:credit") == "Credit an outlet's deposit"
     assert words.far_side("carrier:cmcc") == "China Mobile"
     assert words.far_side("messenger:sms") == "Messenger sms"
+
+
+def test_every_kind_of_posting_has_a_word_and_no_word_is_left_over() -> None:
+    posted = {
+        call.args[0].value
+        for path in ENGINE.glob("*.py")
+        for call in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(call, ast.Call)
+        and isinstance(call.func, ast.Attribute)
+        and call.func.attr == "post"
+        and call.args
+        and isinstance(call.args[0], ast.Constant)
+    }
+    assert posted | {"recovery", "write_off"} == set(Words("zh").codes("posting"))

@@ -324,6 +324,32 @@ _FACT_TABLES: Final = {
     "settlement": "settlement",
 }
 
+#: Why a transfer was posted: every kind that the engine posts.
+POSTING: Final = MappingProxyType(
+    {
+        "hold": Word("冻结话费", "Airtime held"),
+        "intake": Word("收进卡", "Card taken in"),
+        "earmark": Word("预留货款", "Outlet's money earmarked"),
+        "dispatch": Word("话费送出", "Airtime dispatched"),
+        "dispatch_back": Word("送出退回", "Dispatched airtime back"),
+        "deliver": Word("话费送达", "Airtime delivered"),
+        "release": Word("退还话费", "Airtime released"),
+        "excess": Word("多收的面值", "Face beyond what was said"),
+        "credit": Word("记入卖家", "Credited to the seller"),
+        "backing": Word("划入备付金", "Own cash to safeguarded"),
+        "pay": Word("付款", "Paid out"),
+        "returned": Word("付款退回", "Payment returned"),
+        "reversal": Word("冲正", "Reversal"),
+        "reversal_backing": Word("冲正的备付金", "Safeguarded for a reversal"),
+        "deposit": Word("渠道充值", "Outlet's deposit"),
+        "float": Word("自有资金", "Operator's float"),
+        "settle": Word("对账结算", "Settled by a statement"),
+        "correct": Word("对账更正", "Corrected by two people"),
+        "recovery": Word("追回", "Recovered"),
+        "write_off": Word("核销", "Written off"),
+    }
+)
+
 _TABLES: Final[Mapping[str, Mapping[Any, Word]]] = MappingProxyType(
     {
         "order": ORDER,
@@ -353,6 +379,7 @@ _TABLES: Final[Mapping[str, Mapping[Any, Word]]] = MappingProxyType(
         "settlement": SETTLEMENT,
         "correction_state": CORRECTION_STATE,
         "fact": FACT,
+        "posting": POSTING,
     }
 )
 
