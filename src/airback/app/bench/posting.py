@@ -30,8 +30,8 @@ _AMOUNT_FEN: Final = 100
 
 #: The one-by-one rival, as a script of pgbench: accounts are the same few.
 _SCRIPT: Final = f"""\\set a random(1, {_HOT})
-\\set b random(1, {_HOT - 1})
-SELECT post_one(:a, 1 + (:a + :b - 1) % {_HOT}, {_AMOUNT_FEN});
+\\set b 1 + (:a + random(1, {_HOT - 1}) - 1) % {_HOT}
+SELECT post_one(:a, :b, {_AMOUNT_FEN});
 """
 
 
