@@ -75,6 +75,7 @@ class Misbehaving:
 
     def __init__(self) -> None:
         self.done: dict[str, Outcome] = {}
+        self.taken: dict[str, Outcome] = {}  # under way: what asking says of them, until a test ends them
         self.calls: Counter[str] = Counter()
         self.plan: dict[Kind, deque[Any]] = defaultdict(deque)
         self.lines: list[StatementLine] = []
@@ -88,6 +89,8 @@ class Misbehaving:
         if trick == "vanish":
             return UNKNOWN
         if isinstance(trick, Outcome):
+            if trick.result is Result.PROCESSING:
+                self.taken[ref] = trick
             return trick
         if callable(trick):
             outcome = trick(outcome)
@@ -102,6 +105,8 @@ class Misbehaving:
 
     def asked(self, ref: str) -> Outcome:
         self.calls["ask"] += 1
+        if ref in self.taken:
+            return self.taken[ref]
         return self.done.get(ref, Outcome(Result.FAILED, code="not_found"))
 
 
@@ -161,6 +166,8 @@ class FakeRail(Misbehaving):
         if request.ref in self.done:  # documented: the same request under the same reference answers the same
             assert self.paid[request.ref] == request.amount_fen
             return self.done[request.ref]
+        if request.ref in self.taken:
+            return self.taken[request.ref]
         self.paid[request.ref] = request.amount_fen
         fine = Outcome(Result.SUCCEEDED, far_ref=f"rail-{request.ref[:8]}", amount_fen=request.amount_fen)
         if request.payee_name == "错名":

@@ -11,6 +11,7 @@ from airback.domain.effects import Kind, Outcome, Result
 from airback.engine.inbox import append_cancel, append_decision, append_payee, seal_payee
 from airback.pricing.cards import card_in_force, parse_card
 from airback.pricing.default_card import DEFAULT_CARD
+from tests.engine.far_sides import Misbehaving
 from tests.engine.street import BOOK, Street
 from tests.engine.test_lifecycle import assert_clean
 
@@ -192,28 +193,30 @@ async def open_of(street: Street, kind: str) -> int:
     )
 
 
-async def under_way(street: Street, kind: str, *, state: str) -> None:
-    """Work until an effect of that kind was asked for and has no final result, its order in that state."""
+async def under_way(street: Street, far_side: Misbehaving, kind: str, *, state: str) -> str:
+    """Work until the far side has an effect of that kind under way, its order in that state; its reference."""
 
     async def there() -> bool:
         return (
-            await open_of(street, kind) == 1
+            bool(far_side.taken)
+            and await open_of(street, kind) == 1
             and await street.pool.fetchval("SELECT state FROM orders") == state
         )
 
     await street.run(there)
+    (ref,) = far_side.taken
+    return ref
 
 
 async def test_an_order_stopped_on_its_way_stays_with_people_when_its_hold_succeeds(
-    street: Street, monkeypatch: pytest.MonkeyPatch
+    street: Street,
 ) -> None:
-    carrier, said = street.carriers["cmcc"], [Outcome(Result.PROCESSING)]
-    carrier.plan[Kind.HOLD].append(said[0])
-    monkeypatch.setattr(carrier, "asked", lambda ref: said[0])
+    carrier = street.carriers["cmcc"]
+    carrier.plan[Kind.HOLD].append(Outcome(Result.PROCESSING))
     (order,) = await street.sell(street.ask_balance(street.line("13800000001"), 10_000))
-    await under_way(street, "hold", state="verified")
+    ref = await under_way(street, carrier, "hold", state="verified")
     await stop(street, order, state="verified")
-    said[0] = Outcome(Result.SUCCEEDED, far_ref="h1", amount_fen=10_000)
+    carrier.taken[ref] = Outcome(Result.SUCCEEDED, far_ref="h1", amount_fen=10_000)
 
     async def held() -> bool:
         return bool((await street.order(order))["held_fen"] == 10_000)
@@ -227,15 +230,14 @@ async def test_an_order_stopped_on_its_way_stays_with_people_when_its_hold_succe
 
 
 async def test_an_order_stopped_on_its_way_is_not_paid_anew_when_its_payment_fails(
-    street: Street, monkeypatch: pytest.MonkeyPatch
+    street: Street,
 ) -> None:
-    rail, said = street.rails["alipay"], [Outcome(Result.PROCESSING)]
-    rail.plan[Kind.PAY].append(said[0])
-    monkeypatch.setattr(rail, "asked", lambda ref: said[0])
+    rail = street.rails["alipay"]
+    rail.plan[Kind.PAY].append(Outcome(Result.PROCESSING))
     (order,) = await street.sell(street.ask_card(street.card("cmcc", 10_000)))
-    await under_way(street, "pay", state="credited")
+    ref = await under_way(street, rail, "pay", state="credited")
     await stop(street, order, state="credited")
-    said[0] = Outcome(Result.FAILED, code="float_insufficient")
+    rail.taken[ref] = Outcome(Result.FAILED, code="float_insufficient")
 
     async def answered() -> bool:
         return await open_of(street, "pay") == 0
