@@ -9,6 +9,7 @@ import asyncio
 import os
 import secrets
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
@@ -76,7 +77,7 @@ async def restore(settings: Settings, *, file: Path) -> dict[str, Any]:
         await migrate(url)
         conn = await connect_once(url)
         try:
-            orders = await books.restored(conn, reason=RESTORED)
+            orders = await books.restored(conn, reason=RESTORED, now=datetime.now(UTC))
             # A restored table has no statistics, and every plan would be a guess.
             await conn.execute("ANALYZE")
         finally:

@@ -6,6 +6,14 @@ from airback.domain.refusal import Refusal
 
 STATEMENT_REFUSALS: Final = (
     Refusal(
+        "statements_awaited",
+        409,
+        "备份之后的对账单尚未全部导入,不能恢复收购。",
+        "Statements of the time since the backup are not all in, so nothing may be sent again.",
+        "请导入所指对方和日期的对账单(airback reconcile --live),再提议恢复。",
+        "Import the named far side's statement of that day (airback reconcile --live), then propose again.",
+    ),
+    Refusal(
         "statement_format_unknown",
         422,
         "无法识别对账单的格式。",

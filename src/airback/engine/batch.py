@@ -84,7 +84,8 @@ class Batch:
     """Facts in, decisions out. One per pass of a book's writer.
 
     `redeemed`: orders whose card an earlier request may have used. `full`: far sides whose queue takes no more.
-    `sending`: whether effects may go out, as the book said when the batch was written.
+    `sending`: whether effects may go out, as the book said when the batch was written. `statements_awaited`: the book
+    was restored, and some far side's statement of the time since its backup is not in.
     """
 
     book: int
@@ -107,6 +108,7 @@ class Batch:
     full: frozenset[str] = frozenset()
     proofs: dict[int, Proof] = field(default_factory=dict)
     breaks: dict[int, OpenBreak] = field(default_factory=dict)
+    statements_awaited: bool = False
     corrections_known: dict[int, Correction] = field(default_factory=dict)
     # decisions
     transfers: list[Transfer] = field(default_factory=list)

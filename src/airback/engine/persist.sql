@@ -178,7 +178,9 @@ DELETE FROM inbox WHERE book = $1 AND id = ANY($2::bigint[])
 UPDATE inbox SET aside_at = $3 WHERE book = $1 AND id = $2
 
 -- name: set_routing
-UPDATE books SET routing = $2, pause_reason = $3, sending = sending OR $2 WHERE book = $1
+UPDATE books SET routing = $2, pause_reason = $3, sending = sending OR $2,
+                 restored_at = CASE WHEN NOT $2 THEN restored_at END
+WHERE book = $1
 
 -- name: insert_rate_card
 INSERT INTO rate_cards (book, version, document, effective_at, proposed_by, approved_by, created_at)

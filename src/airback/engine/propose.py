@@ -25,7 +25,7 @@ from airback.pricing.cards import in_force_from, parse_card
 from airback.staff.actions import ACTIONS, Action, parse_time
 from airback.staff.proposals import DECISIONS, State
 from airback.staff.roles import may, require
-from airback.store import proposals
+from airback.store import proposals, statements
 from airback.store.proposals import Proposal
 
 MOST_SUBJECT: Final = 200
@@ -50,8 +50,8 @@ async def propose(
 ) -> int:
     """Write a proposal and return its id.
 
-    Raises `Refused`: `role_missing`, `reason_missing`, `field_missing` / `field_invalid` (with the field), or an
-    amount's refusal. The most significant comes first: who asks, then why, then what.
+    Raises `Refused`: `role_missing`, `reason_missing`, `field_missing` / `field_invalid` (with the field), an
+    amount's refusal, or `statements_awaited` (a book that was restored; far side and day). The most significant comes first: who asks, then why, then what.
     """
     kind = _action(action)
     require(roles=roles, permission=kind.propose)
@@ -60,6 +60,8 @@ async def propose(
         raise Refused("field_invalid", field="subject")
     kind.check(after)
     _check_meaning(kind, after, now=now)
+    if action == "operations:book:resume" and (awaited := await statements.unstated(conn, book=book)):
+        raise Refused("statements_awaited", field=f"{awaited[0]} {awaited[1]}")
     if len(canonical(dict(before))) + len(canonical(dict(after))) > MOST_DOCUMENT:
         raise Refused("body_too_large")
     proposal = ids.new_ids(now=now, entropy=entropy)[0]

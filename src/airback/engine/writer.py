@@ -31,7 +31,7 @@ from airback.engine.policy import Policy
 from airback.engine.records import Answer, Letter, OpenEffect
 from airback.engine.senders import PATIENCE, OnAnswer, Sending, read_request, storable
 from airback.pricing.cards import RateCard, card_in_force, parse_card
-from airback.store import books
+from airback.store import books, statements
 
 LOG: Final = structlog.get_logger(__name__)
 
@@ -308,6 +308,8 @@ class Writer:
         await gather.redeemed(conn, batch, answers)
         if licences:
             await gather.licences(conn, batch, licences)
+        if any(letter.body.get("action") == "operations:book:resume" for letter in letters):
+            batch.statements_awaited = await statements.unstated(conn, book=self._book) is not None
         for order_id in batch.orders:
             if order_id in self._by_order:
                 batch.open_effects[order_id] = list(self._by_order[order_id].values())

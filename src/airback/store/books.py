@@ -74,9 +74,9 @@ async def has_money(conn: Any, *, book: int) -> bool:
     return bool(await conn.fetchval(SQL.has_money, book))
 
 
-async def restored(conn: Any, *, reason: str) -> int:
+async def restored(conn: Any, *, reason: str, now: datetime) -> int:
     """After a restore: every book paused and sending nothing, with no writer; how many orders there are."""
     async with conn.transaction():
-        await conn.execute(SQL.pause_all, reason)
+        await conn.execute(SQL.pause_all, reason, now)
         await conn.execute(SQL.forget_writers)
         return int(await conn.fetchval(SQL.count_orders))

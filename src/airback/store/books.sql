@@ -66,7 +66,7 @@ SELECT EXISTS (SELECT FROM accounts WHERE book = $1) OR EXISTS (SELECT FROM inbo
 
 -- name: pause_all
 -- After a restore nothing is bought and nothing is sent, in any book.
-UPDATE books SET routing = false, sending = false, pause_reason = $1
+UPDATE books SET routing = false, sending = false, pause_reason = $1, restored_at = $2
 
 -- name: forget_writers
 -- The workers of the lost server.

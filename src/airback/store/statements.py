@@ -59,6 +59,13 @@ async def find(conn: Any, *, book: int, far_side: str, day: date) -> Imported | 
     return None if row is None else Imported(**dict(row))
 
 
+async def unstated(conn: Any, *, book: int) -> tuple[str, date] | None:
+    """Far side and day of the first statement that a restored book waits for; None when all are in, or when it was
+    not restored."""
+    row = await conn.fetchrow(SQL.unstated, book)
+    return None if row is None else (row["far_side"], row["day"])
+
+
 async def insert(conn: Any, *, book: int, values: Sequence[Any]) -> bool:
     """Write a statement (columns in the order of the table, from `id` on); False when its day is taken."""
     return await conn.fetchval(SQL.insert_statement, book, *values) is not None

@@ -42,6 +42,27 @@ SELECT reference FROM breaks WHERE book = $1 AND far_side = $2 AND reference = A
 SELECT day FROM statements WHERE book = $1 AND far_side = $2
   AND day >= ($3::timestamptz AT TIME ZONE 'Asia/Shanghai')::date AND day < ($4::timestamptz AT TIME ZONE 'Asia/Shanghai')::date
 
+-- name: unstated
+-- The first statement that a restored book waits for, if any: one of each far side it ever sent to, for each day from its
+-- backup to its restore. Far sides are found by jumping from one to the next in an index; our own credit has none.
+WITH RECURSIVE sides AS (
+    (SELECT far_side FROM effects WHERE book = $1 ORDER BY far_side LIMIT 1)
+    UNION ALL
+    SELECT (SELECT e.far_side FROM effects e WHERE e.book = $1 AND e.far_side > s.far_side ORDER BY e.far_side LIMIT 1)
+    FROM sides s WHERE s.far_side IS NOT NULL
+), span AS (
+    SELECT (b.restored_at AT TIME ZONE 'Asia/Shanghai')::date AS last,
+           coalesce((SELECT (e.at AT TIME ZONE 'Asia/Shanghai')::date FROM events e
+                     WHERE e.book = $1 AND e.at <= b.restored_at ORDER BY e.seq DESC LIMIT 1),
+                    (b.restored_at AT TIME ZONE 'Asia/Shanghai')::date) AS first
+    FROM books b WHERE b.book = $1 AND b.restored_at IS NOT NULL
+)
+SELECT s.far_side, span.first + n AS day
+FROM span CROSS JOIN sides s CROSS JOIN generate_series(0, span.last - span.first) AS n
+WHERE (s.far_side LIKE 'carrier:%' OR s.far_side LIKE 'rail:%') AND s.far_side <> 'rail:credit'
+  AND NOT EXISTS (SELECT FROM statements t WHERE t.book = $1 AND t.far_side = s.far_side AND t.day = span.first + n)
+ORDER BY day, far_side LIMIT 1
+
 -- name: open_timing
 -- Timing breaks that wait for a later statement.
 SELECT id, day, reference, (our_amount_fen IS NOT NULL) AS ours FROM breaks

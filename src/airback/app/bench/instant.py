@@ -4,7 +4,7 @@ They keep books of what they executed, as any far side does, and write them to a
 lays them beside ours afterwards.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -53,6 +53,10 @@ _RAIL: Final = RailCapabilities(
     concurrency=_CONCURRENCY,
     timeout_s=5,
 )
+
+
+#: What far sides leave: lines by far side.
+FarBooks = dict[str, list[StatementLine]]
 
 
 class _Books:
@@ -197,15 +201,18 @@ class InstantFarSides:
         """Leave the books."""
         file.write_bytes(msgspec.json.encode({name: books.lines for name, books in self._books().items()}))
 
-    def read(self, file: Path) -> None:
-        """Add the books that others left."""
-        for name, lines in msgspec.json.decode(
-            file.read_bytes(), type=dict[str, list[StatementLine]]
-        ).items():
-            self._books()[name].lines.extend(lines)
+    def add(self, books: FarBooks, *, but: Container[str]) -> None:
+        """Add books that others left, without the lines of these references."""
+        for name, lines in books.items():
+            self._books()[name].lines.extend(line for line in lines if line.ref not in but)
 
     def _books(self) -> dict[str, _Books]:
         return {"alipay": self._rail, **self._carriers}
+
+
+def read_books(file: Path) -> FarBooks:
+    """What a worker's far sides left."""
+    return msgspec.json.decode(file.read_bytes(), type=FarBooks)
 
 
 def _asked(lines: Sequence[StatementLine], ref: str) -> Outcome:

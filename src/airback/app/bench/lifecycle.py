@@ -17,7 +17,7 @@ import asyncpg
 
 from airback.adapters.keys.files import FileKeys
 from airback.api.credentials import create_client
-from airback.app.bench.instant import InstantFarSides
+from airback.app.bench.instant import FarBooks, InstantFarSides, read_books
 from airback.app.bench.own_database import own_database
 from airback.app.far_sides import HOUSE_NUMBERS
 from airback.app.opening import decide
@@ -82,8 +82,7 @@ async def _measure(url: str, directory: Path, *, orders: int, on_books: int, bat
         for book in range(1, on_books + 1)
     ]
     keys = FileKeys(settings[0].keys_dir)
-    sides = InstantFarSides()
-    connected = sides.connected(operator=settings[0].operator)
+    connected = InstantFarSides().connected(operator=settings[0].operator)
     async with await pools.connect(url, max_size=2) as pool:
         card = parse_card(DEFAULT_CARD)
         for one in settings:
@@ -104,15 +103,25 @@ async def _measure(url: str, directory: Path, *, orders: int, on_books: int, bat
             seconds = time.perf_counter() - begun
         finally:
             await asyncio.gather(*(worker.stop() for worker in workers))
-        for worker in workers:
-            sides.read(worker.books_file)
-        found = [summary(await verified(Platform(one, url, pool, keys, connected))) for one in settings]
+        left = [read_books(worker.books_file) for worker in workers]
+        found = [await _checked(Platform(one, url, pool, keys, connected), left) for one in settings]
     return Lifecycles(
         closed=closed,
         seconds=seconds,
         violations=sum(one["violations"] for one in found),
         checks=found[0]["checks"],
     )
+
+
+async def _checked(platform: Platform, left: Sequence[FarBooks]) -> dict[str, Any]:
+    """What `verify` finds in one book, beside everything the far sides executed but what another book sent."""
+    refs = [line.ref for books_left in left for lines in books_left.values() for line in lines]
+    others = {row["ref"] for row in await platform.pool.fetch(_SQL.sent_by_others, platform.book, refs)}
+    sides = InstantFarSides()
+    for books_left in left:
+        sides.add(books_left, but=others)
+    platform.connected = sides.connected(operator=platform.settings.operator)
+    return summary(await verified(platform))
 
 
 async def open_book(pool: asyncpg.Pool, settings: Settings, keys: FileKeys, *, now: datetime) -> None:

@@ -37,8 +37,8 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """How long to measure: rounds, seconds of each baseline, and the orders of a lifecycle run for each second that
-    one is aimed to take (never fewer than two full batches a book)."""
+    """How long to measure: rounds, seconds of each baseline, seconds a lifecycle run is aimed to take (never fewer
+    orders than a full batch a book, nor than are sold while a worker begins)."""
 
     rounds: int
     baseline_s: int
@@ -52,6 +52,8 @@ QUICK: Final = Effort(rounds=3, baseline_s=5, lifecycle_s=6, http_rounds=3, http
 FULL: Final = Effort(rounds=5, baseline_s=20, lifecycle_s=20, http_rounds=5, http_s=10)
 _BATCH: Final = 500
 _BOOKS: Final = 2
+#: The fewest orders a book's worker is measured by: it takes its book and makes its plans in the same time.
+_LEAST: Final = 40
 
 
 @dataclass(slots=True)
@@ -85,7 +87,7 @@ async def run(server_url: str, directory: Path, *, effort: Effort, progress: Pro
         async def sell(name: str, *, on_books: int, seconds: float, batch: int | None = None) -> None:
             size = _BATCH if batch is None else batch
             known = figures.samples.get(name)
-            orders = max(2 * size * on_books, int(seconds * known[-1]) if known else 0)
+            orders = max(max(size, _LEAST) * on_books, int(seconds * known[-1]) if known else 0)
             done = await lifecycle.lifecycles(
                 server_url, directory, orders=orders, on_books=on_books, batch=batch
             )

@@ -1,0 +1,105 @@
+"""A book out of a backup: it waits for the far sides' statements, whatever was approved before."""
+
+import secrets
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import polars as pl
+import pytest
+
+from airback.domain.refusals import Refused
+from airback.engine.import_statement import import_statement
+from airback.engine.propose import propose
+from airback.reconciliation.rows import CHINA, Period, Statement, from_lines
+from airback.store import books
+from tests.engine.street import BOOK, Street
+from tests.engine.test_review import approve, folded
+
+ON: dict[str, Any] = {"routing": True}
+OFF: dict[str, Any] = {"routing": False}
+
+
+async def propose_resume(street: Street) -> int:
+    async with street.pool.acquire() as conn:
+        return await propose(
+            conn,
+            book=BOOK,
+            action="operations:book:resume",
+            subject="book",
+            before=OFF,
+            after=ON,
+            reason="statements compared",
+            by="wang",
+            roles=["operations"],
+            now=datetime.now(UTC),
+            entropy=secrets.token_bytes,
+        )
+
+
+async def bring_in(street: Street, far_side: str, day: Any) -> None:
+    """Import what a far side lists, as its statement of one day."""
+    name = far_side.partition(":")[2]
+    side = street.rails[name] if far_side.startswith("rail:") else street.carriers[name]
+    rows = from_lines(side.lines)
+    numbers = pl.Series(range(1, rows.height + 1), dtype=pl.Int64)
+    async with street.pool.acquire() as conn:
+        await import_statement(
+            conn,
+            book=BOOK,
+            far_side=far_side,
+            statement=Statement("own", rows, numbers, period=Period.of_day(day)),
+            sha256=secrets.token_bytes(32),
+            by="lin",
+            now=datetime.now(UTC),
+            entropy=secrets.token_bytes,
+        )
+
+
+async def restored(street: Street, *, at: datetime) -> None:
+    async with street.pool.acquire() as conn:
+        await books.restored(conn, reason="restored", now=at)
+
+
+async def switches(street: Street) -> tuple[bool, bool]:
+    row = await street.pool.fetchrow("SELECT routing, sending FROM books")
+    return row["routing"], row["sending"]
+
+
+async def test_a_restored_book_sends_nothing_until_every_statement_since_its_backup_is_in(
+    street: Street,
+) -> None:
+    await street.sell(street.ask_card(street.card("cmcc", 10_000)))
+    await street.settle()
+    now = datetime.now(UTC)
+    restored_at = now + timedelta(days=1)  # the backup is a day old when it comes back
+    await restored(street, at=restored_at)
+    # approved before the backup, or by people who know no better: the writer looks himself
+    await approve(street, "operations:book:resume", before=OFF, after=ON)
+    await folded(street)
+    assert await switches(street) == (False, False)
+    assert await street.pool.fetchval("SELECT count(*) FROM alarms WHERE kind='decision_impossible'") == 1
+
+    first, last = now.astimezone(CHINA).date(), restored_at.astimezone(CHINA).date()
+    awaited = [(side, day) for day in (first, last) for side in ("carrier:cmcc", "rail:alipay")]
+    for far_side, day in awaited:
+        with pytest.raises(Refused) as refused:
+            await propose_resume(street)
+        assert (refused.value.code, refused.value.field) == ("statements_awaited", f"{far_side} {day}")
+        await bring_in(street, far_side, day)
+    await propose_resume(street)
+    await approve(street, "operations:book:resume", before=OFF, after=ON, proposal="pro_2")
+    await folded(street)
+    assert await switches(street) == (True, True)
+    assert await street.pool.fetchval("SELECT restored_at FROM books") is None
+    # an ordinary pause waits for nothing
+    await approve(street, "operations:book:pause", before=ON, after=OFF, proposal="pro_3")
+    await folded(street)
+    await propose_resume(street)
+
+
+async def test_a_restored_book_that_never_sent_anything_waits_for_nothing(street: Street) -> None:
+    await restored(street, at=datetime.now(UTC))
+    await propose_resume(street)
+    await approve(street, "operations:book:resume", before=OFF, after=ON)
+    await folded(street)
+    assert await switches(street) == (True, True)
