@@ -1,19 +1,23 @@
 """Who may ask, how often, and in what form: everything that is refused before an order is looked at."""
 
 import json
+from collections import Counter
 from typing import Any
 
 import asyncpg
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from litestar import Litestar
 from structlog.testing import capture_logs
 
 from airback.api import reading
 from airback.api.credentials import SCOPES, create_client, revoke
+from airback.api.gate import gate
 from airback.api.limits import Buckets
 from airback.api.problems import Limited
 from airback.api.reading import DEEPEST, MOST_BODY_BYTES, parse_json
+from airback.api.routes import V1
 from airback.domain.refusals import Refused
 from airback.engine.inbox import append_callback
 from airback.queries import orders as reads
@@ -38,6 +42,26 @@ NEEDS: list[tuple[str, str, str]] = [
     ("DELETE", "/v1/demands/dem_x", "demands:write"),
     ("GET", "/v1/balances", "balances:read"),
 ]
+
+
+#: Addresses that need no key: prices, the description, a rail's signed word, and what does not exist.
+OPEN = {"/v1/rates", "/v1/openapi.json", "/v1/notifications/alipay", "/v1/{rest:path}"}
+
+
+def test_no_address_is_reached_but_through_the_gate() -> None:
+    handlers = [
+        (method, route.path, handler)
+        for route in Litestar(route_handlers=[V1], openapi_config=None).routes
+        for handler in getattr(route, "route_handlers", ())
+        for method in handler.http_methods
+        if method != "OPTIONS"
+    ]
+    assert all(handler.resolve_before_request() is gate for _, _, handler in handlers)
+    scoped = {(method, path): h.opt["scope"] for method, path, h in handlers if "scope" in h.opt}
+    assert {path for method, path, _ in handlers if (method, path) not in scoped} == OPEN
+    # each of the others stands in the list that the next test walks
+    named = Counter((method, path.count("/"), scope) for method, path, scope in NEEDS)
+    assert named == Counter((method, path.count("/"), scope) for (method, path), scope in scoped.items())
 
 
 async def test_every_address_needs_its_scope(desk: Desk, api: Api) -> None:

@@ -215,6 +215,19 @@ async def test_more_delivered_than_asked_is_posted_and_becomes_somebodys_work(st
     assert await street.pool.fetchval("SELECT count(*) FROM alarms WHERE kind='delivered_more'") == 1
 
 
+async def test_a_card_worth_more_than_its_outlet_has_paid_in_overdraws_it_as_a_fact(street: Street) -> None:
+    await street.deposit(12_000, outlet="shop2")
+    await street.demands("cmcc", 60_000, price_ppm=990_000, outlet="shop2")
+    await street.sell(street.ask_card(street.card("cmcc", 10_000, true_fen=50_000)))
+    await street.settle()
+    detail = await street.pool.fetchval("SELECT detail FROM alarms WHERE kind='account_overdrawn'")
+    # not by an earmark of ours: the carrier has already delivered it
+    assert detail == {"asset": "CNY", "kind": "earmark", "phase": "post"}
+    assert await street.balance("deposit:shop2") == 12_000 - 49_500
+    assert await street.pool.fetchval("SELECT routing FROM books") is False
+    await assert_clean(street)
+
+
 async def test_a_wrong_payee_name_waits_for_the_seller_and_is_paid_once_corrected(street: Street) -> None:
     (order,) = await street.sell(street.ask_card(street.card("cmcc", 10_000), payee="错名"))
     assert await street.settle() == Counter({"awaiting_seller:payee_name_mismatch": 1})

@@ -33,6 +33,22 @@ def build(platform: Platform) -> Litestar:
     )
 
 
+def http_server(application: Litestar) -> uvicorn.Server:
+    """The server of an application, the count of requests under way in front. Signals are its process's own affair."""
+    config = uvicorn.Config(
+        Crowd(application),
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=3,
+        ws="none",
+    )
+    server = uvicorn.Server(config)
+    server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
+    return server
+
+
 def _elsewhere(request: Any, error: HTTPException) -> Any:
     """An address that matches nothing is answered in the manner of its reader."""
     return api_on_http(request, error) if under_v1(request) else page_on_http(request, error)
@@ -53,17 +69,7 @@ async def serve(
     async with database(settings) as database_url:
         await wait_for_sandbox(settings)
         async with open_platform(settings, url=database_url) as platform:
-            config = uvicorn.Config(
-                Crowd(build(platform)),
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                timeout_keep_alive=75,
-                timeout_graceful_shutdown=3,
-                ws="none",
-            )
-            server = uvicorn.Server(config)
-            server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
+            server = http_server(build(platform))
             with presence.announce(settings.run_dir, "serve", url=url):
                 running = asyncio.create_task(_run(server, listening))
                 if ready is not None:

@@ -84,8 +84,9 @@ class Batch:
     """Facts in, decisions out. One per pass of a book's writer.
 
     `redeemed`: orders whose card an earlier request may have used. `full`: far sides whose queue takes no more.
-    `sending`: whether effects may go out, as the book said when the batch was written. `statements_awaited`: the book
-    was restored, and some far side's statement of the time since its backup is not in.
+    `sending`: whether effects may go out, as the book said when the batch was written. `restored_at`: when the
+    book came out of a backup, while it still waits; `statements_awaited`: for some far side's statement since then. Both
+    are read for a decision to resume.
     """
 
     book: int
@@ -108,6 +109,7 @@ class Batch:
     full: frozenset[str] = frozenset()
     proofs: dict[int, Proof] = field(default_factory=dict)
     breaks: dict[int, OpenBreak] = field(default_factory=dict)
+    restored_at: datetime | None = None
     statements_awaited: bool = False
     corrections_known: dict[int, Correction] = field(default_factory=dict)
     # decisions
@@ -273,7 +275,7 @@ class Batch:
                 Alarm(
                     "account_overdrawn",
                     short.code,
-                    {"asset": short.asset, "kind": kind},
+                    {"asset": short.asset, "kind": kind, "phase": str(phase)},
                     self.now + self.policy.review_within,
                 )
             )

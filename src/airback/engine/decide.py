@@ -61,7 +61,7 @@ def decided(batch: Batch, letter: Letter) -> tuple[list[Answer], list[int]]:
         stands = _stands(batch, body["action"], after)
         if kind is not None and kind.stale(before=body.get("before", {}), stands=stands):
             decision = "stale"
-        elif not _possible(batch, body["action"], after):
+        elif not _possible(batch, letter, after):
             decision = "impossible"
     facts = {
         key: body[key]
@@ -145,15 +145,17 @@ def _stands(batch: Batch, action: str, after: dict[str, Any]) -> dict[str, Any]:
             return {}
 
 
-def _possible(batch: Batch, action: str, after: dict[str, Any]) -> bool:
+def _possible(batch: Batch, letter: Letter, after: dict[str, Any]) -> bool:
+    action = letter.body["action"]
     if action == "pricing:rate_card:publish":
         try:
             parse_card(_card_document(batch, after))
         except Refused:
             return False
     if action == "operations:book:resume":
-        # Also one that was approved before the backup: what far sides did since is not known yet.
-        return not batch.statements_awaited
+        # One that was approved before the backup knows nothing of what far sides did since.
+        late = batch.restored_at is None or letter.at > batch.restored_at
+        return late and not batch.statements_awaited
     if action == "finance:correction:settle":
         correction = _correction_of(batch, after)
         try:

@@ -309,6 +309,7 @@ class Writer:
         if licences:
             await gather.licences(conn, batch, licences)
         if any(letter.body.get("action") == "operations:book:resume" for letter in letters):
+            batch.restored_at = await books.restored_at(conn, book=self._book)
             batch.statements_awaited = await statements.unstated(conn, book=self._book) is not None
         for order_id in batch.orders:
             if order_id in self._by_order:

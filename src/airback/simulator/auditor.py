@@ -115,9 +115,15 @@ class Auditor:
                 sums[row["debit"]]["d"] += row["amount_fen"]
                 sums[row["credit"]]["c"] += row["amount_fen"]
         for row in self._t["alarms"]:
-            # Facts may overdraw an account; what the engine sets aside of its own will may not.
-            if row["kind"] == "account_overdrawn" and row["detail"]["kind"] in _OF_OUR_OWN_WILL:
-                self._find("1", row["subject"], f"overdrawn by {row['detail']['kind']}")
+            # Facts may overdraw an account: a carrier delivers more than it was asked for. What the engine sets aside
+            # of its own will may not.
+            detail = row["detail"]
+            if (
+                row["kind"] == "account_overdrawn"
+                and detail["kind"] in _OF_OUR_OWN_WILL
+                and detail["phase"] == "pending"
+            ):
+                self._find("1", row["subject"], f"overdrawn by {detail['kind']}")
         for row in self._t["accounts"]:
             have = (
                 row["debits_posted"],

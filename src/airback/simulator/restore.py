@@ -5,6 +5,7 @@ order that it belongs to is stopped before sending begins again, so that nothing
 """
 
 import hashlib
+from datetime import date
 from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
@@ -16,6 +17,7 @@ from airback.engine.inbox import append_cancel
 from airback.reconciliation.rows import CHINA, Period, Statement, from_lines
 from airback.simulator.far_sides import HOLDS, FarSides
 from airback.simulator.faults import Fault
+from airback.store import statements
 from airback.store.named_sql import load
 
 if TYPE_CHECKING:
@@ -61,26 +63,36 @@ class Recovery:
             )
         if waits:
             return False
-        await world.connection.execute(SQL.switch_sending, book, True)
-        return True
+        if await world.connection.fetchval(SQL.sending, book):
+            return True
+        if not await world.connection.fetchval(SQL.decision_waits, book):
+            await world.decide("operations:book:resume", {"routing": True}, before={"routing": False})
+        return False
 
     async def _import_statements(self, book: int) -> None:
+        """Every far side's of today, and of an earlier day for which the book still waits."""
+        world = self._world
+        today = world.agenda.wall().astimezone(CHINA).date()
+        for name in world.far_sides.sides:
+            await self._import(book, name, today)
+        while (awaited := await statements.unstated(world.connection, book=book)) is not None:
+            await self._import(book, *awaited)
+
+    async def _import(self, book: int, far_side: str, day: date) -> None:
         world = self._world
         now = world.agenda.wall()
-        for name in world.far_sides.sides:
-            lines = listed(world.far_sides, name)
-            rows = from_lines(lines)
-            numbers = pl.Series(range(1, rows.height + 1), dtype=pl.Int64)
-            await import_statement(
-                world.connection,
-                book=book,
-                far_side=name,
-                statement=Statement("own", rows, numbers, period=Period.of_day(now.astimezone(CHINA).date())),
-                sha256=hashlib.sha256(f"{name} {now}".encode()).digest(),
-                by="lin",
-                now=now,
-                entropy=world.entropy,
-            )
+        rows = from_lines(listed(world.far_sides, far_side))
+        numbers = pl.Series(range(1, rows.height + 1), dtype=pl.Int64)
+        await import_statement(
+            world.connection,
+            book=book,
+            far_side=far_side,
+            statement=Statement("own", rows, numbers, period=Period.of_day(day)),
+            sha256=hashlib.sha256(f"{far_side} {day} {now}".encode()).digest(),
+            by="lin",
+            now=now,
+            entropy=world.entropy,
+        )
 
     async def _orders_in_doubt(self, book: int) -> list[int]:
         """Orders of the book that a far side did something for which the book knows nothing of."""

@@ -325,6 +325,8 @@ class World:
         """Somebody pays in what is missing and lets orders go on."""
         if self.agenda.monotonic() - self._routing_seen_s < _LOOKS_AT_ROUTING_EVERY_S:
             return
+        if self._recovery is not None:
+            return
         self._routing_seen_s = self.agenda.monotonic()
         if await self.connection.fetchval(SQL.paused, BOOK):
             await self.decide("finance:deposit:credit", {"outlet": "poor", "amount_fen": 1_000_000})
@@ -634,7 +636,7 @@ class World:
         await self._shut_doors()
         await self._database.restore()
         await self._open_doors()
-        await self.connection.execute(SQL.switch_sending, BOOK, False)
+        await books.restored(self.connection, reason="restored", now=self.agenda.wall())
         self.faults[Fault.RESTORED] += 1
         self.crashes += 1
         # What people had seen to since the backup is to be seen to again.

@@ -37,9 +37,13 @@ WHERE a.book = $1 AND a.kind = 'effect_unresolved' AND a.closed_at IS NULL ORDER
 -- name: paused
 SELECT NOT routing FROM books WHERE book = $1
 
--- name: switch_sending
--- Whether effects may go out: off after a restore, until the far sides' statements are in.
-UPDATE books SET sending = $2 WHERE book = $1
+-- name: sending
+-- Whether effects may go out: off after a restore, until the far sides' statements are in and two people say so.
+SELECT sending FROM books WHERE book = $1
+
+-- name: decision_waits
+-- Whether the writer has a decision still to read.
+SELECT EXISTS (SELECT FROM inbox WHERE book = $1 AND kind = 'decision')
 
 -- name: standing
 SELECT id, state, code FROM orders WHERE book = $1 AND id = ANY($2::bigint[]) ORDER BY id

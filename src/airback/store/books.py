@@ -74,6 +74,12 @@ async def has_money(conn: Any, *, book: int) -> bool:
     return bool(await conn.fetchval(SQL.has_money, book))
 
 
+async def restored_at(conn: Any, *, book: int) -> datetime | None:
+    """When the book came out of a backup; None when it did not, or sending is on again since."""
+    found: datetime | None = await conn.fetchval(SQL.restored_at, book)
+    return found
+
+
 async def restored(conn: Any, *, reason: str, now: datetime) -> int:
     """After a restore: every book paused and sending nothing, with no writer; how many orders there are."""
     async with conn.transaction():

@@ -68,6 +68,10 @@ SELECT EXISTS (SELECT FROM accounts WHERE book = $1) OR EXISTS (SELECT FROM inbo
 -- After a restore nothing is bought and nothing is sent, in any book.
 UPDATE books SET routing = false, sending = false, pause_reason = $1, restored_at = $2
 
+-- name: restored_at
+-- When the book came out of a backup; null once sending is on again.
+SELECT restored_at FROM books WHERE book = $1
+
 -- name: forget_writers
 -- The workers of the lost server.
 DELETE FROM writers

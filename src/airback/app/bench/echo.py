@@ -11,11 +11,10 @@ import sys
 from typing import Any
 
 import msgspec
-import uvicorn
 import uvloop
 from litestar import Litestar, Request, Response, Router, post
 
-from airback.api.crowd import Crowd
+from airback.app.serving import http_server
 
 
 @post("/echo", status_code=200)
@@ -36,15 +35,7 @@ async def serve() -> None:
     """Serve as `airback.app.serving` does."""
     listening = socket.create_server(("127.0.0.1", 0), backlog=1024)
     listening.setblocking(False)
-    config = uvicorn.Config(
-        Crowd(build()),
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_keep_alive=75,
-        ws="none",
-    )
-    server = uvicorn.Server(config)
+    server = http_server(build())
     running = asyncio.create_task(server.serve(sockets=[listening]))
     sys.stdout.write(f"{listening.getsockname()[1]}\n")
     sys.stdout.flush()

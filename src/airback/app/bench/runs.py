@@ -1,7 +1,7 @@
 """`airback bench`: the platform's figures as ratios to this machine's own, measured in the same run.
 
-What is compared is measured in turns, round after round, so that a busy machine slows both sides; of all rounds the
-medians count. Everything happens in databases of its own on one server with production's settings.
+What is compared is measured in turns, round after round, so that a busy machine slows both sides; each ratio is taken
+within its round, and the median of the rounds counts. Everything happens in databases of its own on one server with production's settings.
 """
 
 import contextlib
@@ -68,7 +68,11 @@ class _Figures:
         return statistics.median(self.samples[name])
 
     def ratio(self, name: str, base: str) -> float:
-        return round(self.median(name) / self.median(base), 3)
+        """The median of the rounds' ratios; a base that was measured several times a round counts as their mean."""
+        samples, bases = self.samples[name], self.samples[base]
+        times = len(bases) // len(samples)
+        pairs = zip(samples, (bases[n : n + times] for n in range(0, len(bases), times)), strict=True)
+        return round(statistics.median(one / statistics.fmean(base) for one, base in pairs), 3)
 
 
 async def run(server_url: str, directory: Path, *, effort: Effort, progress: Progress) -> dict[str, Any]:
@@ -105,6 +109,7 @@ async def run(server_url: str, directory: Path, *, effort: Effort, progress: Pro
             await note("tpcb", pgbench.tpcb(tpcb_url, seconds=effort.baseline_s))
             await sell("lifecycle_book", on_books=1, seconds=effort.lifecycle_s)
             await sell("lifecycle_one", on_books=_BOOKS, seconds=effort.lifecycle_s, batch=1)
+            await note("tpcb", pgbench.tpcb(tpcb_url, seconds=effort.baseline_s))
             await note("rival", posting.one_by_one(rival_url, seconds=effort.baseline_s))
             await note("posting", posting.in_batches(ours_url, books, seconds=effort.baseline_s))
         progress("rounds", effort.rounds, effort.rounds)
