@@ -36,8 +36,9 @@ Result = TypeVar("Result")
 
 EXTERNAL_URL = os.environ.get("AIRBACK_TEST_DATABASE_URL") or os.environ.get("AIRBACK_DATABASE_URL") or ""
 
-# What a test runs must not find the developer's own database by accident.
+# What a test runs must not find the developer's own database by accident; xdist's workers must find the server.
 os.environ.pop("AIRBACK_DATABASE_URL", None)
+os.environ["AIRBACK_TEST_DATABASE_URL"] = EXTERNAL_URL
 os.environ.pop("AIRBACK_DATA", None)
 
 
@@ -52,8 +53,24 @@ class OutsideNetwork(AssertionError):
     """A test tried to reach something that is not this machine."""
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell xdist's workers which server they are to use."""
+    node.workerinput["server"] = EXTERNAL_URL
+
+
+def pytest_report_header() -> str:
+    """Which server this is."""
+    parts = urlsplit(EXTERNAL_URL)
+    return f"PostgreSQL: {parts.hostname}:{parts.port or 5432}" if EXTERNAL_URL else "PostgreSQL: embedded"
+
+
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Tests of one group share what is dear to make; a pair of libraries that drops groups runs it in every worker."""
+    """Workers use the server that was asked for, or nothing runs. And tests of one group share what is dear to make: a
+    pair of libraries that drops groups runs it in every worker."""
+    workerinput = getattr(session.config, "workerinput", None)
+    if workerinput is not None and workerinput["server"] != EXTERNAL_URL:
+        raise pytest.UsageError("a worker of xdist did not get the address of the server")
     if session.config.getoption("loadgroup", False):  # set in xdist's workers
         for item in session.items:
             if item.get_closest_marker("xdist_group") and "@" not in item.nodeid:
