@@ -1,7 +1,7 @@
 """A book out of a backup: it waits for the far sides' statements, whatever was approved before."""
 
 import secrets
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import polars as pl
@@ -12,7 +12,7 @@ from airback.engine.import_statement import import_statement
 from airback.engine.inbox import append_decision
 from airback.engine.propose import propose
 from airback.reconciliation.rows import CHINA, Period, Statement, from_lines
-from airback.store import books
+from airback.store import books, statements
 from tests.engine.street import BOOK, Street
 from tests.engine.test_review import approve, folded
 
@@ -100,9 +100,12 @@ async def test_a_restored_book_sends_nothing_until_every_statement_since_its_bac
     assert await switches(street) == (False, False)
     assert await impossible(street) == ["pro_0", "pro_1"]
 
-    last = restored_at.astimezone(CHINA).date()
-    first = last - timedelta(days=1)
-    awaited = [(side, day) for day in (first, last) for side in ("carrier:cmcc", "rail:alipay")]
+    begun = await street.pool.fetchval(
+        "SELECT max(at) FROM events WHERE at < $1", restored_at - timedelta(hours=12)
+    )
+    first, last = begun.astimezone(CHINA).date(), restored_at.astimezone(CHINA).date()
+    days = [first + timedelta(days=n) for n in range((last - first).days + 1)]
+    awaited = [(side, day) for day in days for side in ("carrier:cmcc", "rail:alipay")]
     for far_side, day in awaited:
         with pytest.raises(Refused) as refused:
             await propose_resume(street)
@@ -111,9 +114,11 @@ async def test_a_restored_book_sends_nothing_until_every_statement_since_its_bac
     await propose_resume(street)
     async with street.pool.acquire() as conn:  # statements alone do not make an old approval a new one
         await append_decision(conn, book=BOOK, body=OLD, at=restored_at - timedelta(seconds=1))
+        proposed = {"proposal": "pro_older", "proposed_at": (restored_at - timedelta(hours=1)).isoformat()}
+        await append_decision(conn, book=BOOK, body=OLD | proposed, at=datetime.now(UTC))
     await folded(street)
     assert await switches(street) == (False, False)
-    assert await impossible(street) == ["pro_0", "pro_1", "pro_old"]
+    assert await impossible(street) == ["pro_0", "pro_1", "pro_old", "pro_older"]
     await approve(street, "operations:book:resume", before=OFF, after=ON, proposal="pro_2")
     await folded(street)
     assert await switches(street) == (True, True)
@@ -124,9 +129,40 @@ async def test_a_restored_book_sends_nothing_until_every_statement_since_its_bac
     await propose_resume(street)
 
 
-async def test_a_restored_book_that_never_sent_anything_waits_for_nothing(street: Street) -> None:
-    await restored(street, at=datetime.now(UTC))
+async def awaited(street: Street) -> tuple[str, date] | None:
+    async with street.pool.acquire() as conn:
+        return await statements.unstated(conn, book=BOOK)
+
+
+async def test_an_order_that_was_never_sent_awaits_its_far_sides_too(street: Street) -> None:
+    now = datetime.now(UTC)
+    await restored(street, at=now)
+    assert await awaited(street) is None  # nothing was ever sent and nothing is open
+    await street.sell(street.ask_card(street.card("ctcc", 10_000)))
+    day = now.astimezone(CHINA).date()
+    assert await awaited(street) == ("carrier:ctcc", day)
+    await bring_in(street, "carrier:ctcc", day)
+    assert await awaited(street) == ("rail:alipay", day)
+    await bring_in(street, "rail:alipay", day)
     await propose_resume(street)
-    await approve(street, "operations:book:resume", before=OFF, after=ON)
+
+
+async def test_a_backup_of_a_book_that_still_waits_keeps_its_first_day(street: Street) -> None:
+    now = datetime.now(UTC)
+    await street.sell(street.ask_card(street.card("cmcc", 10_000)))
+    await street.settle()
+    await street.pool.execute("UPDATE events SET at = at - interval '3 days'")
+    await restored(street, at=now)
+    waits = await awaited(street)
+    await street.deposit(1)  # an event of today
     await folded(street)
-    assert await switches(street) == (True, True)
+    await restored(street, at=now + timedelta(days=1))
+    assert waits is not None and waits[1] < now.astimezone(CHINA).date()
+    assert await awaited(street) == waits
+
+
+async def test_whoever_still_writes_a_restored_book_is_fenced_off(street: Street) -> None:
+    before = await street.pool.fetchval("SELECT epoch FROM books")
+    await restored(street, at=datetime.now(UTC))
+    assert await street.pool.fetchval("SELECT epoch FROM books") == before + 1
+    assert await street.pool.fetchval("SELECT count(*) FROM writers") == 0

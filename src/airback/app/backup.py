@@ -74,6 +74,11 @@ async def restore(settings: Settings, *, file: Path) -> dict[str, Any]:
             await conn.close()
         arguments = ["--single-transaction", "--exit-on-error", "--no-owner", "--no-acl", "--dbname="]
         await _run("pg_restore", [*arguments, str(file)], url=url)
+        conn = await connect_once(url)
+        try:
+            await books.pause_all(conn, reason=RESTORED)  # whatever becomes of the migration
+        finally:
+            await conn.close()
         await migrate(url)
         conn = await connect_once(url)
         try:

@@ -34,7 +34,7 @@ def build(platform: Platform) -> Litestar:
 
 
 def http_server(application: Litestar) -> uvicorn.Server:
-    """The server of an application, the count of requests under way in front. Signals are its process's own affair."""
+    """The server of an application, the count of requests under way in front."""
     config = uvicorn.Config(
         Crowd(application),
         log_config=None,
@@ -44,9 +44,7 @@ def http_server(application: Litestar) -> uvicorn.Server:
         timeout_graceful_shutdown=3,
         ws="none",
     )
-    server = uvicorn.Server(config)
-    server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
-    return server
+    return uvicorn.Server(config)
 
 
 def _elsewhere(request: Any, error: HTTPException) -> Any:

@@ -275,10 +275,12 @@ class Batch:
                 Alarm(
                     "account_overdrawn",
                     short.code,
-                    {"asset": short.asset, "kind": kind, "phase": str(phase)},
+                    {"asset": short.asset, "kind": kind},
                     self.now + self.policy.review_within,
                 )
             )
+            if phase is Phase.PENDING:  # no fact: we set aside what was not there
+                self.alarm("earmark_overdrawn", short.code, asset=short.asset, posting=kind)
             self.switches["routing"] = (False, "account_overdrawn")
             self.routing = False
 

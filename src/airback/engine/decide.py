@@ -19,7 +19,7 @@ from airback.orders.states import FINAL, TRANSITIONS, FillState, State
 from airback.payouts.states import FINAL as FINAL_PAYOUTS
 from airback.pricing.cards import in_force_from, parse_card
 from airback.reconciliation.breaks import State as BreakState
-from airback.staff.actions import ACTIONS
+from airback.staff.actions import ACTIONS, parse_time
 
 #: How two people may end an order that is in review.
 _ENDS: Final = MappingProxyType({"decline": State.DECLINED, "fail": State.FAILED})
@@ -153,9 +153,10 @@ def _possible(batch: Batch, letter: Letter, after: dict[str, Any]) -> bool:
         except Refused:
             return False
     if action == "operations:book:resume":
-        # One that was approved before the backup knows nothing of what far sides did since.
-        late = batch.restored_at is None or letter.at > batch.restored_at
-        return late and not batch.statements_awaited
+        # Whoever proposed or approved it before the restore knew nothing of what far sides did since the backup.
+        proposed_at = parse_time(str(letter.body.get("proposed_at"))) or letter.at
+        known = batch.restored_at is None or min(letter.at, proposed_at) > batch.restored_at
+        return known and not batch.statements_awaited
     if action == "finance:correction:settle":
         correction = _correction_of(batch, after)
         try:

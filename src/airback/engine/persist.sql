@@ -179,7 +179,7 @@ UPDATE inbox SET aside_at = $3 WHERE book = $1 AND id = $2
 
 -- name: set_routing
 UPDATE books SET routing = $2, pause_reason = $3, sending = sending OR $2,
-                 restored_at = CASE WHEN NOT $2 THEN restored_at END
+                 restored_at = CASE WHEN NOT $2 THEN restored_at END, awaited_from = CASE WHEN NOT $2 THEN awaited_from END
 WHERE book = $1
 
 -- name: insert_rate_card

@@ -24,8 +24,6 @@ SQL: Final = load("auditor.sql", package="airback.simulator")
 _ENDS: Final = frozenset({"closed", "declined", "cancelled", "expired", "failed"})
 _WITH_PEOPLE: Final = frozenset({"in_review", "awaiting_seller"})
 _CLIENT_MONEY: Final = frozenset({"deposit", "proceeds", "payable", "stored"})
-#: Postings that wait for nothing that happened outside.
-_OF_OUR_OWN_WILL: Final = frozenset({"earmark", "pay"})
 #: What we say of an effect that was carried out, whatever came of it later.
 _DONE: Final = frozenset({"succeeded", "reversed"})
 
@@ -117,13 +115,8 @@ class Auditor:
         for row in self._t["alarms"]:
             # Facts may overdraw an account: a carrier delivers more than it was asked for. What the engine sets aside
             # of its own will may not.
-            detail = row["detail"]
-            if (
-                row["kind"] == "account_overdrawn"
-                and detail["kind"] in _OF_OUR_OWN_WILL
-                and detail["phase"] == "pending"
-            ):
-                self._find("1", row["subject"], f"overdrawn by {detail['kind']}")
+            if row["kind"] == "earmark_overdrawn":
+                self._find("1", row["subject"], f"overdrawn by {row['detail']['posting']}")
         for row in self._t["accounts"]:
             have = (
                 row["debits_posted"],

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 SQL: Final = load("world.sql", package="airback.simulator")
 
+#: Statements come so many looks after the restore: later than the next worker, who reads what waits for him.
+_LOOKS_BEFORE_STATEMENTS: Final = 12
 _OVER: Final = frozenset({"closed", "declined", "cancelled", "expired", "failed", "in_review"})
 
 
@@ -36,12 +38,18 @@ class Recovery:
         self._world = world
         self._paid_by = paid_by
         self._doubted: list[int] | None = None
+        self._looks = 0
         self._asked: dict[int, tuple[str, str | None]] = {}
 
     async def go_on(self, *, book: int) -> bool:
         """One look. True when everything is known and sending is on again."""
         world = self._world
         if self._doubted is None:
+            self._looks += 1
+            if self._looks == 1:  # somebody in a hurry, before any statement is in
+                await self._resume()
+            if self._looks < _LOOKS_BEFORE_STATEMENTS:
+                return False
             await self._import_statements(book)
             self._doubted = await self._orders_in_doubt(book)
         waits = False
@@ -66,8 +74,11 @@ class Recovery:
         if await world.connection.fetchval(SQL.sending, book):
             return True
         if not await world.connection.fetchval(SQL.decision_waits, book):
-            await world.decide("operations:book:resume", {"routing": True}, before={"routing": False})
+            await self._resume()
         return False
+
+    async def _resume(self) -> None:
+        await self._world.decide("operations:book:resume", {"routing": True}, before={"routing": False})
 
     async def _import_statements(self, book: int) -> None:
         """Every far side's of today, and of an earlier day for which the book still waits."""

@@ -43,7 +43,7 @@ SELECT sending FROM books WHERE book = $1
 
 -- name: decision_waits
 -- Whether the writer has a decision still to read.
-SELECT EXISTS (SELECT FROM inbox WHERE book = $1 AND kind = 'decision')
+SELECT EXISTS (SELECT FROM inbox WHERE book = $1 AND kind = 'decision' AND aside_at IS NULL)
 
 -- name: standing
 SELECT id, state, code FROM orders WHERE book = $1 AND id = ANY($2::bigint[]) ORDER BY id

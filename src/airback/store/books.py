@@ -80,9 +80,17 @@ async def restored_at(conn: Any, *, book: int) -> datetime | None:
     return found
 
 
-async def restored(conn: Any, *, reason: str, now: datetime) -> int:
-    """After a restore: every book paused and sending nothing, with no writer; how many orders there are."""
+async def pause_all(conn: Any, *, reason: str) -> None:
+    """Pause every book and let none send; whoever writes one is fenced off. Works on the schema of any version."""
     async with conn.transaction():
-        await conn.execute(SQL.pause_all, reason, now)
+        await conn.execute(SQL.pause_all, reason)
         await conn.execute(SQL.forget_writers)
+
+
+async def restored(conn: Any, *, reason: str, now: datetime) -> int:
+    """After a restore: every book paused, sending nothing, awaiting statements, with no writer; how many orders there
+    are."""
+    async with conn.transaction():
+        await pause_all(conn, reason=reason)
+        await conn.execute(SQL.await_statements, now)
         return int(await conn.fetchval(SQL.count_orders))

@@ -65,12 +65,20 @@ SELECT $1, 1, $2, $3, 'setup', 'operator', $3 WHERE NOT EXISTS (SELECT FROM rate
 SELECT EXISTS (SELECT FROM accounts WHERE book = $1) OR EXISTS (SELECT FROM inbox WHERE book = $1 AND kind = 'decision')
 
 -- name: pause_all
--- After a restore nothing is bought and nothing is sent, in any book.
-UPDATE books SET routing = false, sending = false, pause_reason = $1, restored_at = $2
+-- Nothing is bought and nothing is sent, in any book, and whoever still writes one is fenced off. Of columns that every
+-- version has.
+UPDATE books SET routing = false, sending = false, pause_reason = $1, epoch = epoch + 1
+
+-- name: await_statements
+-- Every book awaits statements from the day of its last event; one that still awaited some, from where it began.
+UPDATE books b SET restored_at = $1, awaited_from = least(
+    ($1::timestamptz AT TIME ZONE 'Asia/Shanghai')::date,
+    coalesce(b.awaited_from, (SELECT (e.at AT TIME ZONE 'Asia/Shanghai')::date FROM events e
+                              WHERE e.book = b.book ORDER BY e.seq DESC LIMIT 1)))
 
 -- name: restored_at
--- When the book came out of a backup; null once sending is on again.
-SELECT restored_at FROM books WHERE book = $1
+-- When the book came out of a backup; nothing once sending is on again.
+SELECT restored_at FROM books WHERE book = $1 AND NOT sending
 
 -- name: forget_writers
 -- The workers of the lost server.

@@ -43,23 +43,26 @@ SELECT day FROM statements WHERE book = $1 AND far_side = $2
   AND day >= ($3::timestamptz AT TIME ZONE 'Asia/Shanghai')::date AND day < ($4::timestamptz AT TIME ZONE 'Asia/Shanghai')::date
 
 -- name: unstated
--- The first statement that a restored book waits for, if any: one of each far side it ever sent to, for each day from its
--- backup to its restore. Far sides are found by jumping from one to the next in an index; our own credit has none.
+-- The first statement that a restored book awaits, if any: of each far side it ever sent to, or that an open order of its
+-- will need, one for each day from its backup to its restore. Far sides that were sent to are found by jumping from one to
+-- the next in an index; our own credit has no statement.
 WITH RECURSIVE sides AS (
     (SELECT far_side FROM effects WHERE book = $1 ORDER BY far_side LIMIT 1)
     UNION ALL
     SELECT (SELECT e.far_side FROM effects e WHERE e.book = $1 AND e.far_side > s.far_side ORDER BY e.far_side LIMIT 1)
     FROM sides s WHERE s.far_side IS NOT NULL
+), needed AS (
+    SELECT far_side FROM sides WHERE far_side LIKE 'carrier:%' OR far_side LIKE 'rail:%'
+    UNION
+    SELECT unnest(ARRAY['carrier:' || o.carrier, 'rail:' || o.rail])
+    FROM work w JOIN orders o ON o.book = $1 AND o.id = w.order_id WHERE w.book = $1
 ), span AS (
-    SELECT (b.restored_at AT TIME ZONE 'Asia/Shanghai')::date AS last,
-           coalesce((SELECT (e.at AT TIME ZONE 'Asia/Shanghai')::date FROM events e
-                     WHERE e.book = $1 AND e.at <= b.restored_at ORDER BY e.seq DESC LIMIT 1),
-                    (b.restored_at AT TIME ZONE 'Asia/Shanghai')::date) AS first
-    FROM books b WHERE b.book = $1 AND b.restored_at IS NOT NULL
+    SELECT awaited_from AS first, (restored_at AT TIME ZONE 'Asia/Shanghai')::date AS last
+    FROM books WHERE book = $1 AND NOT sending AND restored_at IS NOT NULL
 )
 SELECT s.far_side, span.first + n AS day
-FROM span CROSS JOIN sides s CROSS JOIN generate_series(0, span.last - span.first) AS n
-WHERE (s.far_side LIKE 'carrier:%' OR s.far_side LIKE 'rail:%') AND s.far_side <> 'rail:credit'
+FROM span CROSS JOIN needed s CROSS JOIN generate_series(0, span.last - span.first) AS n
+WHERE s.far_side <> 'rail:credit'
   AND NOT EXISTS (SELECT FROM statements t WHERE t.book = $1 AND t.far_side = s.far_side AND t.day = span.first + n)
 ORDER BY day, far_side LIMIT 1
 

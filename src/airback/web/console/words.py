@@ -193,6 +193,7 @@ ALARM: Final = MappingProxyType(
     {
         **TAKEN_BACK,
         "account_overdrawn": Word("账户透支", "Account overdrawn", RED),
+        "earmark_overdrawn": Word("预留超出余额", "More was set aside than there was", RED),
         "safeguarding_short": Word("备付不足", "Safeguarding short", RED),
         "effect_unresolved": Word("指令结果不明", "Effect unresolved", ORANGE),
         "order_in_review": Word("订单待处理", "Order in review", ORANGE),
