@@ -59,7 +59,7 @@ RULES: Final = {
 
 #: Statements that are meant for all books at once; they lock nothing, and run on every node.
 ACROSS_BOOKS: Final = {
-    "store/books.sql": {"candidates", "pause_all", "forget_writers", "count_orders"},
+    "store/books.sql": {"candidates", "pause_all", "await_statements", "forget_writers", "count_orders"},
     "queries/demo.sql": {"carriers_wanted"},
 }
 

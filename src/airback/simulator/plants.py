@@ -8,9 +8,9 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from airback.domain.effects import Kind, Outcome, Result
-from airback.engine import advance, cancel, credit, persist, writer
+from airback.engine import advance, cancel, credit, decide, persist, writer
 from airback.engine.batch import Batch
-from airback.engine.records import Answer, Order
+from airback.engine.records import Answer, Letter, Order
 from airback.engine.senders import read_request
 from airback.engine.writer import Writer
 from airback.ledger.postings import Balances
@@ -175,6 +175,17 @@ def forget_payee() -> contextlib.AbstractContextManager[None]:
     return _instead(advance, "payee_given", lambda _batch, _order, _letter: None)
 
 
+def resume_without_statements() -> contextlib.AbstractContextManager[None]:
+    """A restored book sends again as soon as somebody says so."""
+    original = decide._possible
+
+    def possible(batch: Batch, letter: Letter, after: dict[str, Any]) -> bool:
+        batch.statements_awaited = False
+        return original(batch, letter, after)
+
+    return _instead(decide, "_possible", possible)
+
+
 def ignore_reversal() -> contextlib.AbstractContextManager[None]:
     """A delivery that was undone still counts."""
     original = Writer._answered
@@ -204,6 +215,7 @@ PLANTS: Final[dict[str, Plant]] = {
         gap_in_log,
         change_an_event,
         forget_payee,
+        resume_without_statements,
         ignore_reversal,
     )
 }
