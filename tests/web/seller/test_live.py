@@ -86,6 +86,32 @@ async def test_many_watchers_are_one_question_a_second(
     assert not desk._bells and not desk._views, "nobody watches, nothing is kept"
 
 
+async def test_who_watches_while_the_poller_of_those_before_ends_is_told_as_well(
+    stage: Stage, browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await sold(browser)
+    order_id = await stage.street.pool.fetchval("SELECT id FROM orders")
+    asked = asyncio.Event()
+    get_orders = live.orders.get_orders
+
+    async def slow(conn: asyncpg.Connection, **of: object) -> object:
+        asked.set()
+        try:
+            await asyncio.sleep(0.3)
+        finally:
+            await asyncio.sleep(0.3)  # a question that is called off gives its connection back first
+        return await get_orders(conn, **of)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(live.orders, "get_orders", slow)
+    desk = Live(pool=stage.street.pool, book=1)
+    watching = asyncio.ensure_future(anext(desk.follow(order_id)))
+    await asked.wait()
+    watching.cancel()
+    await asyncio.wait([watching])
+    async with aclosing(desk.follow(order_id)) as views:
+        assert await asyncio.wait_for(anext(views), 10) is not None
+
+
 async def test_more_watchers_than_a_process_may_have_are_turned_away(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -73,6 +73,7 @@ class Live:
                 self._views.pop(order_id, None)
             if not self._bells and self._poller is not None:
                 self._poller.cancel()
+                self._poller = None  # it ends a moment later: whoever watches meanwhile needs another
 
     async def _poll(self) -> None:
         pause_s = EVERY_S
