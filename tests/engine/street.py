@@ -259,14 +259,15 @@ class Street:
             await task
 
     async def settle(self, *, timeout_s: float = 60) -> Counter[str]:
-        """Run until no order is under way but those that wait for a person; how many stand where."""
+        """Run until no order is under way but those that wait for a person, and nobody was asked who has not answered;
+        how many stand where."""
 
         async def quiet() -> bool:
             return not await self.pool.fetchval(
                 "SELECT count(*) FROM orders WHERE state NOT IN ('closed','declined','cancelled','expired','failed','awaiting_seller','in_review')"
             ) and not await self.pool.fetchval(
                 "SELECT (SELECT count(*) FROM inbox) + (SELECT count(*) FROM open_effects o JOIN effects e"
-                " ON e.book = o.book AND e.id = o.effect_id WHERE e.kind = 'notify')"
+                " ON e.book = o.book AND e.id = o.effect_id WHERE e.kind = 'notify' OR o.result = 'journalled')"
             )
 
         await self.run(quiet, timeout_s=timeout_s)
