@@ -4,7 +4,6 @@ A command's module is imported when it is called for: a worker need not load the
 """
 
 import argparse
-import asyncio
 import importlib
 import logging
 import os
@@ -13,9 +12,9 @@ from collections.abc import Sequence
 from datetime import date
 
 import structlog
-import uvloop
 
 from airback import __version__
+from airback.app.running import run
 from airback.cli.show import say
 
 
@@ -26,8 +25,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     _logs()
     command = importlib.import_module(f"airback.cli.commands.{arguments.module}")
     try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            status = int(runner.run(command.run(arguments)))
+        status = int(run(command.run(arguments)))
     except KeyboardInterrupt:
         status = 130
     except Exception as error:

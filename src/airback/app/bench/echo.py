@@ -11,9 +11,9 @@ import sys
 from typing import Any
 
 import msgspec
-import uvloop
 from litestar import Litestar, Request, Response, Router, post
 
+from airback.app.running import run
 from airback.app.serving import http_server
 
 
@@ -46,7 +46,7 @@ async def serve() -> None:
 
 def main() -> None:
     """Serve until standard input closes."""
-    uvloop.run(serve())
+    run(serve())
 
 
 if __name__ == "__main__":

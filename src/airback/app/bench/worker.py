@@ -10,11 +10,11 @@ import sys
 from pathlib import Path
 
 import structlog
-import uvloop
 
 from airback.adapters.keys.files import FileKeys
 from airback.app.bench.instant import InstantFarSides
 from airback.app.platform import Platform
+from airback.app.running import run
 from airback.app.settings import Settings
 from airback.app.working import hold_books
 from airback.engine.tenure import Pace
@@ -57,5 +57,4 @@ def _arguments() -> argparse.Namespace:
 
 if __name__ == "__main__":
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_work(_arguments()))
+    run(_work(_arguments()))
