@@ -34,6 +34,7 @@ def _refuse_floats(value: Any) -> None:
         return
     elif kind is list or (isinstance(value, Sequence) and not isinstance(value, bytes | bytearray)):
         for item in value:
-            _refuse_floats(item)
+            if type(item) not in _SCALARS:
+                _refuse_floats(item)
     else:
         raise TypeError(f"canonical JSON cannot hold a {kind.__name__}")

@@ -5,7 +5,6 @@ upwards within one call. People see it as a prefix and 13 characters of Crockfor
 reference, which a far side keeps for ever, is 26 random base32 characters and derives from nothing.
 """
 
-import base64
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
@@ -15,7 +14,7 @@ _ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _VALUES: Final = {character: value for value, character in enumerate(_ALPHABET)} | {"O": 0, "I": 1, "L": 1}
 _PAIRS: Final = tuple(first + second for first in _ALPHABET for second in _ALPHABET)
 _RANDOM_BITS: Final = 22
-_CROCKFORD: Final = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", _ALPHABET.encode())
+_SHIFTS: Final = tuple(range(120, -1, -10))
 
 
 def new_ids(*, now: datetime, entropy: Callable[[int], bytes], count: int = 1) -> list[int]:
@@ -58,8 +57,5 @@ def parse_public(prefix: str, text: str) -> int | None:
 
 def new_reference(*, entropy: Callable[[int], bytes]) -> str:
     """Twenty-six random base32 characters (130 bits): the client reference of one effect."""
-    return _base32(entropy(17))[:26]
-
-
-def _base32(data: bytes) -> str:
-    return base64.b32encode(data).translate(_CROCKFORD).decode()
+    pairs, n = _PAIRS, int.from_bytes(entropy(17), "big") >> 6
+    return "".join([pairs[n >> shift & 1023] for shift in _SHIFTS])

@@ -115,6 +115,7 @@ class Batch:
     # decisions
     transfers: list[Transfer] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
+    events_of: dict[int, list[Event]] = field(default_factory=dict)
     effects: list[OpenEffect] = field(default_factory=list)
     requests: dict[int, Any] = field(default_factory=dict)
     results: list[ResultRow] = field(default_factory=list)
@@ -165,17 +166,11 @@ class Batch:
         if order is not None:
             body["order"] = ids.public("ord", order.id)
         salt, plain = self.entropy(32), canonical(body)
-        self.events.append(
-            Event(
-                self.next_seq,
-                action,
-                order.id if order else None,
-                self.now,
-                salt,
-                plain,
-                leaf(salt=salt, body=plain),
-            )
-        )
+        order_id = order.id if order else None
+        event = Event(self.next_seq, action, order_id, self.now, salt, plain, leaf(salt=salt, body=plain))
+        self.events.append(event)
+        if order_id is not None:
+            self.events_of.setdefault(order_id, []).append(event)
         self.next_seq += 1
 
     # -- orders

@@ -48,7 +48,7 @@ def _facts(batch: Batch, order: Order, proof: Proof) -> ReceiptFacts:
         if action.startswith("engine:order:")
     }
     paid_at: list[datetime] = [at for _, action, at, _ in proof.events if action == "engine:payout:paid"]
-    now = [event for event in batch.events if event.order_id == order.id]
+    now = batch.events_of.get(order.id, [])
     paid_at += [event.at for event in now if event.action == "engine:payout:paid"]
     fills = {fill.id: fill for fill in order.fills}
     return ReceiptFacts(

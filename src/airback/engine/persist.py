@@ -218,8 +218,8 @@ async def _ledger(conn: Any, batch: Batch) -> None:
 
 async def _log(conn: Any, batch: Batch) -> None:
     if batch.events:
-        rows = [(e.seq, e.action, e.order_id, e.at, e.salt, e.body, e.leaf) for e in batch.events]
-        await conn.execute(SQL.insert_events, batch.book, *_columns(rows))
+        rows = [(e.seq, e.action, e.order_id, e.salt, e.body, e.leaf) for e in batch.events]
+        await conn.execute(SQL.insert_events, batch.book, batch.now, *_columns(rows))
     if batch.receipts:
         documents = [msgspec.json.encode(document).decode() for document in batch.receipts.values()]
         await conn.execute(SQL.insert_receipts, batch.book, batch.now, list(batch.receipts), documents)

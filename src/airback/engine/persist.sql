@@ -139,8 +139,8 @@ CROSS JOIN LATERAL (SELECT ctid FROM accounts WHERE book = $1 AND id = v.id OFFS
 WHERE a.book = $1 AND a.ctid = at.ctid
 
 -- name: insert_events
-INSERT INTO events (book, seq, action, order_id, at, salt, body, leaf)
-SELECT $1, v.* FROM unnest($2::bigint[], $3::text[], $4::bigint[], $5::timestamptz[], $6::bytea[], $7::bytea[], $8::bytea[]) AS v
+INSERT INTO events (book, at, seq, action, order_id, salt, body, leaf)
+SELECT $1, $2, v.* FROM unnest($3::bigint[], $4::text[], $5::bigint[], $6::bytea[], $7::bytea[], $8::bytea[]) AS v
 
 -- name: insert_receipts
 INSERT INTO receipts (book, at, order_id, document)

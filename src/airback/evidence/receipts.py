@@ -400,4 +400,4 @@ def _time(holder: dict[str, Any], key: str) -> None:
 def _time_text(at: datetime) -> str:
     if at.tzinfo is None:
         raise ValueError("a time without a zone")
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return f"{at.astimezone(UTC).isoformat()[:19]}Z"

@@ -643,7 +643,7 @@ def _whole_seconds(at: datetime) -> datetime:
 
 @lru_cache(maxsize=64)
 def _time_text(at: datetime) -> str:
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return f"{at.astimezone(UTC).isoformat()[:19]}Z"
 
 
 def _read_time(value: object) -> datetime:
