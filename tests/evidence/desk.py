@@ -6,11 +6,11 @@ from typing import Any, Final
 
 from airback.domain.ports.keys import KeyProvider
 from airback.evidence.receipts import Delivery, ReceiptFacts, make_receipt, mask_payee, sign_receipt
-from airback.pricing.cards import DEFAULT_CARD, parse_card
 from airback.pricing.quotes import QuoteAsk, make_quote, requote, sign_quote
+from tests.pricing.desk import card
 
 NOW: Final = datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC)
-RATE_CARD: Final = parse_card(DEFAULT_CARD)
+RATE_CARD: Final = card()
 
 
 def after(seconds: int) -> datetime:

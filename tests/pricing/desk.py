@@ -28,10 +28,27 @@ BALANCE: Final = QuoteAsk(
 CARD: Final = replace(BALANCE, product="card", number=None, card_number="12345678901234567")
 
 
+#: The default card with the figures that were worked by hand; those of the default card itself are free to change.
+_WORKED: Final[dict[str, Any]] = {
+    "factors__base__rates_ppm": {
+        "cmcc.balance": 900_000,
+        "ctcc.balance": 890_000,
+        "cucc.balance": 890_000,
+        "cbn.balance": 860_000,
+        "cmcc.card": 920_000,
+        "ctcc.card": 910_000,
+        "cucc.card": 910_000,
+        "cbn.card": 880_000,
+    },
+    "factors__validity__full_days": 180,
+    "factors__region__tiers_ppm": {"1": 0, "2": 30_000, "3": 60_000},
+}
+
+
 def document(**changes: Any) -> dict[str, Any]:
-    """The default card's document; `factors__face__switch=True` sets the field at that path."""
+    """The worked card's document; `factors__face__switch=True` sets the field at that path."""
     copied = copy.deepcopy(DEFAULT_CARD)
-    for path, value in changes.items():
+    for path, value in copy.deepcopy(_WORKED | changes).items():
         *way, last = path.split("__")
         place = copied
         for step in way:
@@ -41,5 +58,5 @@ def document(**changes: Any) -> dict[str, Any]:
 
 
 def card(**changes: Any) -> RateCard:
-    """The default card with changes, as `document` takes them."""
+    """The worked card with changes, as `document` takes them."""
     return parse_card(document(**changes))

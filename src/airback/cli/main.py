@@ -16,6 +16,7 @@ import structlog
 from airback import __version__
 from airback.app.running import run
 from airback.cli.show import say
+from airback.domain.assets import CARRIERS, PRODUCTS
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -31,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     except Exception as error:
         if not isinstance(error, _expected()):
             raise
-        say(f"airback {arguments.command}: {error}")
+        say(f"airback {arguments.command}: {_sentence(error)}")
         status = 1
     sys.exit(status)
 
@@ -59,6 +60,20 @@ def _expected() -> tuple[type[Exception], ...]:
     )
 
 
+def _sentence(error: Exception) -> str:
+    """What went wrong, where, and what to do about it; a refusal's code stands at the end."""
+    from airback.domain.refusals import Refused
+
+    if not isinstance(error, Refused):
+        return str(error)
+    where = "".join(
+        f", {name} {value}"
+        for name, value in (("row", error.row), ("field", error.field))
+        if value is not None
+    )
+    return f"{error.refusal.en} {error.refusal.remedy_en} ({error.code}{where})"
+
+
 def build_parser() -> argparse.ArgumentParser:
     """All commands and their arguments."""
     shared = argparse.ArgumentParser(add_help=False)
@@ -83,6 +98,38 @@ def build_parser() -> argparse.ArgumentParser:
     )
     demo.add_argument("--fault", choices=["kill"], help="kill the worker at least three times on the way")
     demo.set_defaults(module="demo")
+
+    quote = verbs.add_parser(
+        "quote", parents=[shared, machine], help="a signed price with its every component; nothing need run"
+    )
+    quote.add_argument("--carrier", choices=sorted(CARRIERS))
+    quote.add_argument("--product", choices=sorted(PRODUCTS), default="balance")
+    quote.add_argument("--face-yuan", metavar="YUAN", help="face value, such as 100 or 99.5")
+    quote.add_argument(
+        "--validity-days", type=_days, metavar="N", help="days it is valid yet (default: not stated)"
+    )
+    place = quote.add_mutually_exclusive_group()
+    place.add_argument("--city-tier", type=_days, metavar="N", help="tier of the seller's city")
+    place.add_argument("--place", metavar="CODE", help="the seller's place by GB/T 2260, such as 4401")
+    quote.add_argument("--rail", default="alipay", metavar="NAME", help="how it is paid (default alipay)")
+    quote.add_argument("--card", metavar="FILE", help="price by this rate card instead of the published one")
+    quote.add_argument("--out", metavar="FILE", help="write the quote with its breakdown")
+    quote.add_argument("--card-out", metavar="FILE", help="write the rate card it was made by")
+    quote.add_argument("--key-out", metavar="FILE", help="write the public keys that check it")
+    quote.set_defaults(module="quote")
+    quoted = quote.add_subparsers(dest="part", metavar="PART")
+    proof = quoted.add_parser(
+        "verify", parents=[machine], help="whether a quote's signature and price hold, offline"
+    )
+    proof.add_argument("file", metavar="FILE")
+    proof.add_argument(
+        "--card", metavar="FILE", help="the published rate card (default: the one we start with)"
+    )
+    proof.add_argument(
+        "--key", metavar="FILE", help="public keys as JSON (default: those of the data directory)"
+    )
+    proof.add_argument("--data", metavar="DIR", help="data directory (default: $AIRBACK_DATA or ./.airback)")
+    proof.set_defaults(module="quote_verify")
 
     serve = verbs.add_parser("serve", parents=[shared], help="API and pages")
     serve.add_argument("--host", default="127.0.0.1")
@@ -251,6 +298,13 @@ def _count(text: str) -> int:
     value = int(text)
     if not 1 <= value <= 10_000_000:
         raise argparse.ArgumentTypeError("a whole number from 1 on is needed")
+    return value
+
+
+def _days(text: str) -> int:
+    value = int(text)
+    if not 0 <= value <= 36_500:
+        raise argparse.ArgumentTypeError("a whole number from 0 on is needed")
     return value
 
 

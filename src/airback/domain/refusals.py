@@ -76,6 +76,22 @@ _TABLE: Final = (
         "Provide the columns card_number, code, face_yuan and carrier.",
     ),
     Refusal(
+        "document_unreadable",
+        422,
+        "文件不存在、过大,或不是所需的 JSON。",
+        "The file is not there, too large, or not the JSON that is needed.",
+        "请核对文件名,并使用 airback quote 写出的文件。",
+        "Check the name, and use a file as `airback quote` writes it.",
+    ),
+    Refusal(
+        "public_key_missing",
+        422,
+        "没有可用来核对签名的公钥。",
+        "There is no public key here to check the signature with.",
+        "请用 --key 指明运营方公布的公钥文件。",
+        "Name the operator's published public keys with --key.",
+    ),
+    Refusal(
         "not_found",
         404,
         "没有找到所查的内容。",

@@ -84,7 +84,8 @@ class Validity:
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """Share of the list rate by tier; a place (GB/T 2260 code) has the tier of its longest named prefix."""
+    """Share of the list rate by tier; a place (GB/T 2260 code) has the tier of its longest named prefix, and `tier3`
+    stands for a place of which only the tier is known."""
 
     factor: Factor
     tiers_ppm: Mapping[str, int]
@@ -92,6 +93,9 @@ class Region:
 
     def tier(self, place: str) -> str | None:
         """Tier of a place, or None when the card does not name it."""
+        if place.startswith("tier"):
+            stated = place.removeprefix("tier")
+            return stated if stated in self.tiers_ppm else None
         for length in range(len(place), 1, -1):
             found = self.places.get(place[:length])
             if found is not None:

@@ -51,20 +51,20 @@ _ANY: Final = (
     Fault.CALLBACK_FIRST,
     Fault.CONTRADICTED,
 )
-#: What may befall one effect of a kind, equally likely.
+#: What may befall one effect of a kind, equally likely; what befalls one kind alone stands there more than once.
 BEFALLS: Final[dict[Kind, tuple[Fault, ...]]] = {
     Kind.INSPECT: (Fault.UNSENT, Fault.TWICE),
     Kind.HOLD: _ANY,
     Kind.TRANSFER: (
         *_ANY,
         Fault.NEVER,
-        Fault.SHORT,
+        *(Fault.SHORT,) * 3,
         Fault.REFUSED_YET_DONE,
         Fault.REVERSED_EARLY,
         Fault.REVERSED_LATE,
     ),
     Kind.REDEEM: (*_ANY, Fault.NEVER, Fault.REFUSED_YET_DONE, Fault.REVERSED_EARLY, Fault.REVERSED_LATE),
     Kind.RELEASE: _ANY,
-    Kind.PAY: (*_ANY, Fault.NEVER, Fault.REFUSED_YET_DONE, Fault.RETURNED),
+    Kind.PAY: (*_ANY, Fault.NEVER, Fault.REFUSED_YET_DONE, *(Fault.RETURNED,) * 2),
     Kind.NOTIFY: (Fault.LOST,),
 }

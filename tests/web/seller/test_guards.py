@@ -368,7 +368,7 @@ async def test_signing_out_forgets_the_orders_of_this_device(browser: Browser) -
 
 async def test_the_estimate_is_the_quote(browser: Browser) -> None:
     answer = await browser.open("/sell/estimate?product=card&carrier=cmcc&face=100")
-    assert "88.61" in answer.text
+    assert "86.62" in answer.text  # ⌊100 × (0.90 − 0.03) × (1 − 0.0043)⌋
     for asked, said in (
         ("product=card&carrier=cmcc&face=77", "面值不在回收范围内"),
         ("product=balance&carrier=cmcc&amount=x", "金额不是有效数字"),

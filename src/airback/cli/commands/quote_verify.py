@@ -1,0 +1,25 @@
+"""`airback quote verify FILE`: whether a quote's signature and price hold. Needs no database."""
+
+import argparse
+from pathlib import Path
+
+from airback.app import quoting
+from airback.app.settings import read
+from airback.cli.show import print_json, say
+
+
+async def run(arguments: argparse.Namespace) -> int:
+    """Status 0 when everything holds, 1 when something does not."""
+    document = quoting.read_document(Path(arguments.file))
+    found = quoting.verify(
+        read(data=arguments.data),
+        document,
+        card=None if arguments.card is None else quoting.read_document(Path(arguments.card)),
+        keys=None if arguments.key is None else quoting.read_document(Path(arguments.key)),
+    )
+    for fault in found:
+        say(fault)
+    say("the quote does not hold" if found else "signature, price and breakdown hold")
+    if arguments.json:
+        print_json({"holds": not found, "faults": found})
+    return 1 if found else 0

@@ -1,0 +1,130 @@
+"""A quote as anybody reads it: from the face value down to what is paid, each step with its name, rate and source.
+
+The breakdown stands beside the signed quote it was made from, so that whoever has both and the rate card makes all of
+it again: `faults` does, without a database.
+"""
+
+import base64
+import binascii
+from collections.abc import Mapping
+from datetime import date, datetime
+from typing import Any
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from airback.domain.canonical import canonical
+from airback.domain.money import PPM
+from airback.domain.refusals import Refused
+from airback.pricing.cards import Factor, RateCard
+from airback.pricing.formula import CHINA
+from airback.pricing.quotes import read_quote, replay
+
+
+def breakdown(quote: Mapping[str, Any], card: RateCard) -> dict[str, Any]:
+    """What a signed quote comes to: `{"pays_fen", "rate_ppm", "face_fen", "card_version", "components", "facts",
+    "valid_until", "key_id", "signature", "quote"}`.
+
+    `components` are `{"name", "zh", "en", "ppm", "fen", "source"}`: the face value first, what is taken off below zero,
+    and their `fen` sum to `pays_fen`. A factor without data counts for nothing and says so. `ppm` is of face value, a
+    rail's of the payment. `rate_ppm` is what is paid of a million of face value, rounded down. `facts` are what the
+    factors read. Raises Refused `quote_invalid` when it is no quote.
+    """
+    known = read_quote({key: value for key, value in quote.items() if key != "mac"})
+    face_fen, net_fen = known.face_fen, known.net_fen
+    components = [_line("face_value", "面值", "Face value", PPM, face_fen, "ask")]
+    lines = {line["name"] for line in known.components}
+    for line in known.components:
+        whole = line["name"] == card.base.factor.name
+        components.append(
+            _line(
+                line["name"],
+                line["zh"],
+                line["en"],
+                line["rate_ppm"] - (PPM if whole else 0),
+                line["amount_fen"] - (face_fen if whole else 0),
+                line["source"],
+            )
+        )
+    factors = (
+        *(card.face.factor, card.validity.factor, card.region.factor),
+        *(card.promotion.factor, card.competition.factor),
+    )
+    for place, factor in enumerate(factors, start=2):
+        if factor.name not in lines:
+            components.insert(place, _neutral(factor))
+    return {
+        "pays_fen": net_fen,
+        "rate_ppm": net_fen * PPM // face_fen,
+        "face_fen": face_fen,
+        "card_version": known.card_version,
+        "components": components,
+        "facts": {
+            "product": known.product,
+            "carrier": known.carrier,
+            "expires_on": None if known.expires_on is None else known.expires_on.isoformat(),
+            "validity_days": _days(known.expires_on, known.priced_at),
+            "place": known.province,
+            "city_tier": None if known.province is None else card.region.tier(known.province),
+            "rail": known.rail,
+            "priced_at": quote["priced_at"],
+        },
+        "valid_until": quote["valid_until"],
+        "key_id": quote["key_id"],
+        "signature": quote["signature"],
+        "quote": dict(quote),
+    }
+
+
+def faults(document: object, *, card: RateCard, keys: Mapping[str, bytes]) -> list[str]:
+    """What does not hold of a signed quote, or of its breakdown with the quote in it; empty when all does.
+
+    `keys`: raw Ed25519 public keys by key id. The price is made again from `card`, the breakdown from the quote; never
+    raises, whatever the document is.
+    """
+    if not isinstance(document, dict):
+        return ["shape: no object"]
+    quote = document.get("quote", document)
+    if not isinstance(quote, dict):
+        return ["quote: no object"]
+    bare = {key: value for key, value in quote.items() if key != "mac"}
+    try:
+        read_quote(bare)
+        found = replay(bare, card)
+    except Refused as refused:
+        return [f"quote: {refused.code}"]
+    if not _signed(bare, keys):
+        found.insert(0, "signature: does not stand under the key that is known by its id")
+    if quote is not document and not found:
+        made = breakdown(quote, card)
+        for name in sorted(made.keys() | document.keys()):
+            if document.get(name) != made.get(name) or (name in document) != (name in made):
+                found.append(f"{name}: not what the quote in this file comes to")
+    return found
+
+
+def _signed(quote: Mapping[str, Any], keys: Mapping[str, bytes]) -> bool:
+    raw = keys.get(quote["key_id"])
+    body = {key: value for key, value in quote.items() if key not in ("key_id", "signature")}
+    try:
+        signature = base64.b64decode(quote["signature"], validate=True)
+        if raw is None or base64.b64encode(signature).decode() != quote["signature"]:
+            return False
+        Ed25519PublicKey.from_public_bytes(raw).verify(signature, canonical(body))
+    except (InvalidSignature, binascii.Error, ValueError, TypeError):
+        return False
+    return True
+
+
+def _neutral(factor: Factor) -> dict[str, Any]:
+    return _line(
+        factor.name, f"{factor.zh}(无数据,不计)", f"{factor.en} (no data: neutral)", 0, 0, factor.source
+    )
+
+
+def _line(name: str, zh: str, en: str, ppm: int, fen: int, source: str) -> dict[str, Any]:
+    return {"name": name, "zh": zh, "en": en, "ppm": ppm, "fen": fen, "source": source}
+
+
+def _days(expires_on: date | None, at: datetime) -> int | None:
+    return None if expires_on is None else (expires_on - at.astimezone(CHINA).date()).days
