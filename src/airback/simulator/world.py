@@ -54,6 +54,10 @@ CLIENT: Final = "simulation"
 _ORDERS_A_SECOND: Final = 120
 _SELLING_S: Final = 24
 _ASKS_AT_ONCE: Final = 120
+#: So much of the sales, in percent, comes before a break in which nearly all of it ends: what a restore stops later tells
+#: little of how it would have ended.
+_BEFORE_BREAK: Final = 70
+_BREAK_S: Final = 300.0
 _LEASE: Final = timedelta(seconds=3)
 _BEAT_S: Final = 1.5
 _BATCH: Final = 1000
@@ -148,8 +152,10 @@ class World:
         self._looked_s = 0.0
         self._routing_seen_s = 0.0
         self._resolved: set[str] = set()
+        self._said_unpaid: set[int] = set()
         self._mended: set[int] = set()
         self._orders_a_second = min(_ORDERS_A_SECOND, -(-orders // _SELLING_S))
+        self._break_at = max(1, orders * _BEFORE_BREAK // 100)
         self._connection: asyncpg.Connection | None = None
         self._recovery: Recovery | None = None
 
@@ -344,6 +350,8 @@ class World:
         if first >= len(self.plans):
             return
         last = min(first + self._orders_a_second, len(self.plans))
+        if first < self._break_at <= last:
+            last = self._break_at
         self._submitted = last
         for start in range(first, last, _ASKS_AT_ONCE):
             part = self.plans[start : min(start + _ASKS_AT_ONCE, last)]
@@ -353,7 +361,7 @@ class World:
             if index % every == every - 1:
                 fault = self._kinds[(index // every) % len(self._kinds)]
                 self.agenda.after(_TICK_S * (index - first) / 50, partial(self._disturb_soon, fault))
-        self.agenda.after(_TICK_S, self._more_sales)
+        self.agenda.after(_BREAK_S if last == self._break_at else _TICK_S, self._more_sales)
 
     async def _sell(self, plans: list[Plan]) -> None:
         now = self.agenda.wall()
@@ -488,12 +496,28 @@ class World:
             side = self.far_sides.sides[row["detail"]["far_side"]]
             truth = side.answers.get(ref)
             done = truth is not None and str(truth.result) == "succeeded"
+            if not done:
+                self._said_unpaid.update(
+                    paid["order_id"] for paid in await self.connection.fetch(SQL.of_payment, BOOK, ref)
+                )
             after: dict[str, Any] = {"effect": ref, "result": "succeeded" if done else "failed"}
             if done and truth is not None:
                 after["amount_fen"] = truth.amount_fen
             before = {"result": row["result"]}
             await self.decide("operations:effect:resolve", after, before=before)
-        return decided
+        return await self._pay_unpaid() or decided
+
+    async def _pay_unpaid(self) -> bool:
+        """What people found to be unpaid, and so stands before them, they let be paid. Whether there was any."""
+        found = await self.connection.fetch(SQL.in_review, BOOK, sorted(self._said_unpaid))
+        for row in found:
+            self._said_unpaid.discard(row["id"])
+            await self.decide(
+                "operations:order:decide",
+                {"order": ids.public("ord", row["id"]), "course": "pay"},
+                before={"state": row["state"], "code": row["code"]},
+            )
+        return bool(found)
 
     # -- the worker
 
@@ -604,9 +628,10 @@ class World:
     # -- a backup, and the day it is needed
 
     def _plan_restore(self) -> None:
-        """Somewhere in the second half of the sales a backup is made; a little later all there is is that backup."""
-        selling_s = len(self.plans) / self._orders_a_second
-        made_s = selling_s * self._disturb.uniform(0.5, 1.0) + self._disturb.randrange(1, 8)
+        """Among the sales after the break a backup is made; a little later all there is is that backup."""
+        before_s = self._break_at / self._orders_a_second + _BREAK_S
+        after_s = (len(self.plans) - self._break_at) / self._orders_a_second
+        made_s = before_s + after_s * self._disturb.random() + self._disturb.randrange(1, 8)
         lost_s = self._disturb.choice((2.0, 4.0, 8.0, 200.0))
         self.agenda.after(made_s, lambda: self._calls.append(self._back_up))
         self.agenda.after(made_s + lost_s, lambda: self._calls.append(self._restore))
@@ -641,6 +666,7 @@ class World:
         self.crashes += 1
         # What people had seen to since the backup is to be seen to again.
         self._resolved.clear()
+        self._said_unpaid.clear()
         self._mended.clear()
         self._recovery = Recovery(self, paid_by=paid_by)
 

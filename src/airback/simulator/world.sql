@@ -34,6 +34,16 @@ JOIN effects e ON e.book = a.book AND e.ref = a.subject
 JOIN open_effects o ON o.book = e.book AND o.effect_id = e.id
 WHERE a.book = $1 AND a.kind = 'effect_unresolved' AND a.closed_at IS NULL ORDER BY a.id
 
+-- name: of_payment
+-- The orders that a payment pays.
+SELECT p.order_id FROM effects e JOIN payout_orders p ON p.book = e.book AND p.payout_id = e.payout_id
+WHERE e.book = $1 AND e.ref = $2 ORDER BY p.order_id
+
+-- name: in_review
+-- Of these orders those whose payment people have to decide about.
+SELECT id, state, code FROM orders
+WHERE book = $1 AND id = ANY($2::bigint[]) AND state = 'in_review' AND code = 'rail_refused' ORDER BY id
+
 -- name: paused
 SELECT NOT routing FROM books WHERE book = $1
 
