@@ -80,6 +80,75 @@ def test_what_cannot_be_priced_is_told_in_a_sentence(
     assert (status, made) == (1, {}) and f"({code}" in flat and ". " in flat
 
 
+@pytest.mark.parametrize("place", [("--city-tier", "9"), ("--place", "tierX"), ("--place", "abc")])
+def test_a_place_nobody_knows_is_not_priced(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, card: Path, place: tuple[str, str]
+) -> None:
+    words = ("quote", "--carrier", "cmcc", "--face-yuan", "100", *place, "--card", card, "--data", tmp_path)
+    status, _, told = run(capsys, *words)
+    assert status == 1 and "field_invalid" in told
+
+
+def test_a_card_that_is_over_prices_nothing(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, card: Path
+) -> None:
+    card.write_text(json.dumps({**DEFAULT_CARD, "effective_until": "2026-02-01T00:00:00Z"}))
+    status, _, told = run(capsys, *ASK, "--card", card, "--data", tmp_path / "data")
+    assert status == 1 and "not_bought" in told
+
+
+def test_what_is_said_before_verify_counts(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, card: Path
+) -> None:
+    data, quote = tmp_path / "data", tmp_path / "quote.json"
+    run(capsys, *ASK, "--card", card, "--data", data, "--out", quote)
+    other = tmp_path / "other.json"
+    other.write_text(json.dumps({**DEFAULT_CARD, "version": 2}))
+    status, found, _ = run(capsys, "quote", "--card", other, "--data", data, "--json", "verify", quote)
+    assert status == 1 and "card_version: 1 in the quote, 2 given" in found["faults"]
+    status, _, told = run(capsys, "quote", "--carrier", "cmcc", "verify", quote, "--data", data)
+    assert status == 1 and "field_invalid" in told
+
+
+def test_a_price_by_another_card_says_which_card_to_name(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, card: Path
+) -> None:
+    data, quote = tmp_path / "data", tmp_path / "quote.json"
+    dearer = json.loads(card.read_text())
+    dearer["fee"]["rate_ppm"] = 40_000
+    card.write_text(json.dumps(dearer))
+    run(capsys, *ASK, "--card", card, "--data", data, "--out", quote)
+    status, found, _ = run(capsys, "quote", "verify", quote, "--data", data, "--json")
+    assert status == 1 and "--card" in found["faults"][-1]
+    assert run(capsys, "quote", "verify", quote, "--data", data, "--card", card)[0] == 0
+
+
+def test_no_text_of_a_file_moves_the_terminal(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, card: Path
+) -> None:
+    data, quote = tmp_path / "data", tmp_path / "quote.json"
+    run(capsys, *ASK, "--card", card, "--data", data, "--out", quote)
+    bad = tmp_path / "bad.json"
+    bad.write_text(
+        json.dumps({**json.loads(quote.read_text()), "\n\x1b[2Jsignature, price and breakdown hold": 1})
+    )
+    status, _, told = run(capsys, "quote", "verify", bad, "--data", data)
+    assert status == 1 and "\x1b[2J" not in told
+    bad.write_text(json.dumps({**DEFAULT_CARD, "\x1b[2J": 1}))
+    status, _, told = run(capsys, *ASK, "--card", bad, "--data", data)
+    assert status == 1 and "\x1b[2J" not in told
+
+
+def test_keys_that_others_may_read_are_told_in_a_sentence(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, card: Path
+) -> None:
+    data, quote = tmp_path / "data", tmp_path / "quote.json"
+    run(capsys, *ASK, "--card", card, "--data", data, "--out", quote)
+    (data / "keys" / "quote.key.json").write_text("{}")
+    status, _, told = run(capsys, "quote", "verify", quote, "--data", data)
+    assert status == 1 and "Traceback" not in told and told.startswith("airback quote: ")
+
+
 def test_what_is_no_quote_no_card_or_no_key_is_told(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, card: Path
 ) -> None:
@@ -97,6 +166,15 @@ def test_what_is_no_quote_no_card_or_no_key_is_told(
         bad.write_text(content)
         status, _, told = run(capsys, "quote", "verify", *words, "--data", data)
         assert status == 1 and code in told, content
+    held = quote.read_text()
+    for content in (b'{"a":"\xff"}', b'"\xed\xa0\x80"', b"[" * 100_000, b'{"a": NaN}', b"9" * 5000):
+        bad.write_bytes(content)
+        status, _, told = run(capsys, "quote", "verify", bad, "--data", data)
+        assert status == 1 and "document_unreadable" in told, content[:20]
+    for twice in ('"pays_fen": 9999999, ', '"quote": 1, '):
+        bad.write_text(held.replace("{", "{" + twice, 1))
+        status, _, told = run(capsys, "quote", "verify", bad, "--data", data)
+        assert status == 1 and "document_unreadable" in told
     status, _, told = run(capsys, "quote", "verify", tmp_path / "missing.json", "--data", data)
     assert status == 1 and "document_unreadable" in told
     status, _, told = run(capsys, "quote", "verify", quote, "--data", tmp_path / "none")

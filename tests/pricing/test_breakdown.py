@@ -84,6 +84,34 @@ def test_every_altered_digit_is_noticed(keys: FileKeys) -> None:
         assert faults(value, card=card(), keys=publics), altered[max(0, place - 30) : place + 10]
 
 
+@pytest.mark.parametrize("value", [7945.0, "7945", True, None, [7945], {"a": 7945}, 10**400])
+def test_what_only_equals_a_figure_does_not_hold(keys: FileKeys, value: object) -> None:
+    found = made(keys)
+    publics = keys.public_keys(purpose="quote")
+    assert found["pays_fen"] == 7945
+    assert faults({**found, "pays_fen": value}, card=card(), keys=publics)
+    assert faults({**found, "card_version": True}, card=card(), keys=publics)
+    components = copy.deepcopy(found["components"])
+    components[2]["fen"] = False
+    assert faults({**found, "components": components}, card=card(), keys=publics)
+
+
+def test_nothing_is_made_from_what_nobody_signed(keys: FileKeys) -> None:
+    found = made(keys)
+    publics = keys.public_keys(purpose="quote")
+    for at in ("9999-12-31T23:59:59Z", "0001-01-01T00:00:00Z"):
+        assert faults({**found, "quote": {**found["quote"], "priced_at": at}}, card=card(), keys=publics)
+
+
+def test_a_breakdown_has_no_mark_and_its_card_was_in_force(keys: FileKeys) -> None:
+    found = made(keys)
+    publics = keys.public_keys(purpose="quote")
+    marked = {**found, "quote": {**found["quote"], "mac": {"net_fen": 1}}}
+    assert faults(marked, card=card(), keys=publics)
+    over = card(effective_until="2026-06-01T00:00:00Z")
+    assert faults(found, card=over, keys=publics) == ["priced_at: the rate card was not in force then"]
+
+
 def test_a_quote_by_another_card_or_another_key_does_not_hold(keys: FileKeys, tmp_path: Path) -> None:
     found = made(keys)
     publics = keys.public_keys(purpose="quote")

@@ -76,7 +76,7 @@ class QuoteRequest(Request, frozen=True, forbid_unknown_fields=True):
     ] = None
     expires_on: date | None = None
     province: Annotated[
-        str | None, Meta(description="GB/T 2260 code, two to six digits.", examples=["44"])
+        str | None, Meta(description="GB/T 2260 code of two to six digits, or `tier3`.", examples=["44"])
     ] = None
     rail: Annotated[str, Meta(description="How to be paid.", examples=["alipay"])] = "alipay"
 

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import json
 import os
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -15,7 +16,7 @@ from airback.app.platform import database
 from airback.app.settings import Settings
 from airback.domain import ids
 from airback.domain.refusals import Refused
-from airback.pricing.breakdown import breakdown, faults
+from airback.pricing.breakdown import OF_THE_CARD, breakdown, faults
 from airback.pricing.cards import card_in_force, parse_card
 from airback.pricing.default_card import DEFAULT_CARD
 from airback.pricing.formula import CHINA
@@ -39,6 +40,10 @@ async def published_card(settings: Settings, *, now: datetime) -> dict[str, Any]
         finally:
             await conn.close()
     documents: dict[int, dict[str, Any]] = {row["version"]: row["document"] for row in rows}
+    # Published is published: kept beside the keys, they check quotes without the database.
+    _cards_dir(settings).mkdir(parents=True, exist_ok=True)
+    for version, document in documents.items():
+        write_document(_cards_dir(settings) / f"{version}.json", document)
     return documents[card_in_force([parse_card(one) for one in documents.values()], now).version]
 
 
@@ -56,9 +61,12 @@ def quote(
 ) -> dict[str, Any]:
     """A signed quote's breakdown by a rate card's document. It names no number and no card: it is the price alone.
 
-    Raises Refused as `pricing.quotes.make_quotes` answers it, and as `parse_card` refuses a faulty document.
+    Raises Refused as `pricing.quotes.make_quotes` answers it, as `parse_card` refuses a faulty document, `not_bought` for
+    one that is not in force, and `field_invalid` for a place or tier that it does not name.
     """
-    card = parse_card(document)
+    card = card_in_force([parse_card(document)], now)
+    if place is not None and card.region.tier(place) is None:
+        raise Refused("field_invalid", field="--city-tier" if place.startswith("tier") else "--place")
     expires_on = (
         None if validity_days is None else now.astimezone(CHINA).date() + timedelta(days=validity_days)
     )
@@ -79,8 +87,8 @@ def quote(
 
 
 def verify(settings: Settings, document: object, *, card: object | None, keys: object | None) -> list[str]:
-    """What does not hold of a quote or its breakdown. Without `card` the one an installation starts with counts, without
-    `keys` (key id → base64) those of the data directory. Raises Refused `public_key_missing` when there are none there, `document_unreadable`
+    """What does not hold of a quote or its breakdown. Without `card` the one of its version that was published here
+    counts, or that an installation starts with; without `keys` (key id → base64) those of the data directory. Raises Refused `public_key_missing` when there are none there, `document_unreadable`
     when those given are not of that form."""
     if keys is not None:
         publics = _read_keys(keys)
@@ -88,7 +96,23 @@ def verify(settings: Settings, document: object, *, card: object | None, keys: o
         publics = FileKeys(settings.keys_dir).public_keys(purpose=_PURPOSE)
     else:
         raise Refused("public_key_missing", field="--key")
-    return faults(document, card=parse_card(DEFAULT_CARD if card is None else card), keys=publics)
+    if card is not None:
+        return faults(document, card=parse_card(card), keys=publics)
+    found = faults(document, card=parse_card(_published_here(settings, document)), keys=publics)
+    if any(fault.startswith(OF_THE_CARD) for fault in found):
+        found.append("name the rate card that the quote was made by with --card")
+    return found
+
+
+def _published_here(settings: Settings, document: object) -> object:
+    quote = document.get("quote", document) if isinstance(document, dict) else None
+    version = quote.get("card_version") if isinstance(quote, dict) else None
+    path = _cards_dir(settings) / f"{version}.json"
+    return read_document(path) if type(version) is int and path.exists() else DEFAULT_CARD
+
+
+def _cards_dir(settings: Settings) -> Path:
+    return settings.data_dir / "rate-cards"
 
 
 def public_keys(settings: Settings) -> dict[str, str]:
@@ -98,16 +122,30 @@ def public_keys(settings: Settings) -> dict[str, str]:
 
 
 def read_document(path: Path) -> object:
-    """A JSON file. Raises Refused `document_unreadable` when it is none, or larger than four megabytes."""
+    """A JSON file. Raises Refused `document_unreadable` when it is none, names a field twice, or has over four megabytes."""
     try:
         with path.open("rb") as file:
             content = file.read(_MOST_BYTES + 1)
-        if len(content) > _MOST_BYTES:
-            raise Refused("document_unreadable", field=path.name)
-        value: object = msgspec.json.decode(content)
-    except (OSError, msgspec.DecodeError, RecursionError):
-        raise Refused("document_unreadable", field=path.name) from None
-    return value
+        if len(content) <= _MOST_BYTES:
+            value: object = json.loads(
+                content.decode(), object_pairs_hook=_without_duplicates, parse_constant=_no_number
+            )
+            return value
+    except (OSError, ValueError, RecursionError):
+        pass
+    raise Refused("document_unreadable", field=path.name)
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Of two fields with one name a person may read the first, and a program the last."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a field stands twice")
+    return found
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(text)
 
 
 def write_document(path: Path, value: Any) -> None:

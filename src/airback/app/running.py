@@ -17,8 +17,13 @@ _THRESHOLDS: Final = (50_000, 20, 20)
 
 def run(main: Coroutine[Any, Any, T]) -> T:
     """Run a process's main coroutine to its end. What was loaded until now is never looked through."""
+    before = gc.get_threshold()
     gc.collect()
     gc.freeze()
     gc.set_threshold(*_THRESHOLDS)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(main)
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(main)
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()

@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Sequence
 from datetime import date
+from typing import Any
 
 import structlog
 
@@ -41,6 +42,7 @@ def _expected() -> tuple[type[Exception], ...]:
     """Errors that are told as a sentence, not as a traceback."""
     import asyncpg
 
+    from airback.adapters.keys.files import KeysUnusable
     from airback.app.api_client import ApiUnreachable
     from airback.app.platform import SandboxAway
     from airback.app.presence import AlreadyRunning
@@ -52,6 +54,7 @@ def _expected() -> tuple[type[Exception], ...]:
         AlreadyRunning,
         ApiUnreachable,
         DatabaseProblem,
+        KeysUnusable,
         ProcessFailed,
         Refused,
         SandboxAway,
@@ -109,26 +112,30 @@ def build_parser() -> argparse.ArgumentParser:
         "--validity-days", type=_days, metavar="N", help="days it is valid yet (default: not stated)"
     )
     place = quote.add_mutually_exclusive_group()
-    place.add_argument("--city-tier", type=_days, metavar="N", help="tier of the seller's city")
+    place.add_argument("--city-tier", type=int, metavar="N", help="tier of the seller's city")
     place.add_argument("--place", metavar="CODE", help="the seller's place by GB/T 2260, such as 4401")
     quote.add_argument("--rail", default="alipay", metavar="NAME", help="how it is paid (default alipay)")
-    quote.add_argument("--card", metavar="FILE", help="price by this rate card instead of the published one")
+    quote.add_argument("--card", metavar="FILE", help="price and sign by this rate card, published or not")
     quote.add_argument("--out", metavar="FILE", help="write the quote with its breakdown")
     quote.add_argument("--card-out", metavar="FILE", help="write the rate card it was made by")
     quote.add_argument("--key-out", metavar="FILE", help="write the public keys that check it")
     quote.set_defaults(module="quote")
     quoted = quote.add_subparsers(dest="part", metavar="PART")
-    proof = quoted.add_parser(
-        "verify", parents=[machine], help="whether a quote's signature and price hold, offline"
-    )
+    proof = quoted.add_parser("verify", help="whether a quote's signature and price hold, offline")
     proof.add_argument("file", metavar="FILE")
+    # What was said before `verify` counts: without SUPPRESS its own defaults would take that back.
+    unsaid: dict[str, Any] = {"default": argparse.SUPPRESS}
     proof.add_argument(
-        "--card", metavar="FILE", help="the published rate card (default: the one we start with)"
+        "--card",
+        metavar="FILE",
+        help="the published rate card (default: the one of the data directory)",
+        **unsaid,
     )
     proof.add_argument(
         "--key", metavar="FILE", help="public keys as JSON (default: those of the data directory)"
     )
-    proof.add_argument("--data", metavar="DIR", help="data directory (default: $AIRBACK_DATA or ./.airback)")
+    proof.add_argument("--data", metavar="DIR", help="data directory", **unsaid)
+    proof.add_argument("--json", action="store_true", help="one JSON object as the last line", **unsaid)
     proof.set_defaults(module="quote_verify")
 
     serve = verbs.add_parser("serve", parents=[shared], help="API and pages")
@@ -304,7 +311,7 @@ def _count(text: str) -> int:
 def _days(text: str) -> int:
     value = int(text)
     if not 0 <= value <= 36_500:
-        raise argparse.ArgumentTypeError("a whole number from 0 on is needed")
+        raise argparse.ArgumentTypeError("a whole number of days from 0 to 36500 is needed")
     return value
 
 

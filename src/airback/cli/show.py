@@ -44,5 +44,12 @@ def print_json(value: Any) -> None:
 
 
 def say(text: str = "") -> None:
-    """A line for people, on standard error so that standard output stays a machine's."""
-    CONSOLE.print(text, highlight=False, markup=False)
+    """Lines for people, on standard error so that standard output stays a machine's."""
+    CONSOLE.print("\n".join(map(plain, text.split("\n"))), highlight=False, markup=False)
+
+
+def plain(text: str) -> str:
+    """One line in which nothing tells a terminal to do anything: other letters stand as their escapes."""
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)

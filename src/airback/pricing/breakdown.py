@@ -8,7 +8,7 @@ import base64
 import binascii
 from collections.abc import Mapping
 from datetime import date, datetime
-from typing import Any
+from typing import Any, Final
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -18,7 +18,13 @@ from airback.domain.money import PPM
 from airback.domain.refusals import Refused
 from airback.pricing.cards import Factor, RateCard
 from airback.pricing.formula import CHINA
-from airback.pricing.quotes import read_quote, replay
+from airback.pricing.quotes import MARK, read_quote, replay
+
+#: So begins what `faults` says of a price that another rate card may explain.
+OF_THE_CARD: Final = (
+    *("card_version:", "price:", "rate_ppm:", "gross_fen:", "fee_fen:", "rail_cost_fen:"),
+    *("net_fen:", "components", "priced_at:"),
+)
 
 
 def breakdown(quote: Mapping[str, Any], card: RateCard) -> dict[str, Any]:
@@ -30,7 +36,8 @@ def breakdown(quote: Mapping[str, Any], card: RateCard) -> dict[str, Any]:
     rail's of the payment. `rate_ppm` is what is paid of a million of face value, rounded down. `facts` are what the
     factors read. Raises Refused `quote_invalid` when it is no quote.
     """
-    known = read_quote({key: value for key, value in quote.items() if key != "mac"})
+    quote = {key: value for key, value in quote.items() if key != MARK}
+    known = read_quote(quote)
     face_fen, net_fen = known.face_fen, known.net_fen
     components = [_line("face_value", "面值", "Face value", PPM, face_fen, "ask")]
     lines = {line["name"] for line in known.components}
@@ -72,7 +79,7 @@ def breakdown(quote: Mapping[str, Any], card: RateCard) -> dict[str, Any]:
         "valid_until": quote["valid_until"],
         "key_id": quote["key_id"],
         "signature": quote["signature"],
-        "quote": dict(quote),
+        "quote": quote,
     }
 
 
@@ -87,20 +94,36 @@ def faults(document: object, *, card: RateCard, keys: Mapping[str, bytes]) -> li
     quote = document.get("quote", document)
     if not isinstance(quote, dict):
         return ["quote: no object"]
-    bare = {key: value for key, value in quote.items() if key != "mac"}
+    bare = {key: value for key, value in quote.items() if key != MARK}
     try:
-        read_quote(bare)
+        known = read_quote(bare)
+        if not _signed(bare, keys):  # nothing is made from what nobody vouches for
+            return ["signature: does not stand under the key that is known by its id"]
         found = replay(bare, card)
     except Refused as refused:
         return [f"quote: {refused.code}"]
-    if not _signed(bare, keys):
-        found.insert(0, "signature: does not stand under the key that is known by its id")
+    if known.priced_at < card.effective_from or (
+        card.effective_until is not None and known.priced_at >= card.effective_until
+    ):
+        found.append("priced_at: the rate card was not in force then")
     if quote is not document and not found:
-        made = breakdown(quote, card)
-        for name in sorted(made.keys() | document.keys()):
-            if document.get(name) != made.get(name) or (name in document) != (name in made):
-                found.append(f"{name}: not what the quote in this file comes to")
+        made = breakdown(bare, card)
+        if document.keys() != made.keys():
+            found.append("fields: not those of a breakdown")
+        found += [
+            f"{name}: not what the quote in this file comes to"
+            for name in made
+            if name in document and not _same(document[name], made[name])
+        ]
     return found
+
+
+def _same(one: object, other: object) -> bool:
+    """Whether both are written alike: in Python 1, 1.0 and True are equal."""
+    try:
+        return canonical(one) == canonical(other)
+    except (TypeError, ValueError, RecursionError):
+        return False
 
 
 def _signed(quote: Mapping[str, Any], keys: Mapping[str, bytes]) -> bool:
@@ -118,7 +141,12 @@ def _signed(quote: Mapping[str, Any], keys: Mapping[str, bytes]) -> bool:
 
 def _neutral(factor: Factor) -> dict[str, Any]:
     return _line(
-        factor.name, f"{factor.zh}(无数据,不计)", f"{factor.en} (no data: neutral)", 0, 0, factor.source
+        factor.name,
+        f"{factor.zh}(未启用或无数据,不计)",
+        f"{factor.en} (off or no data: neutral)",
+        0,
+        0,
+        factor.source,
     )
 
 

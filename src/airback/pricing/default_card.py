@@ -64,8 +64,8 @@ DEFAULT_CARD: Final[dict[str, Any]] = {
             "source": "S1",
             "note": (
                 "S1: each 30 days less lowers the price by 1.2-2.8 %. From which term it counts neither says: a year, "
-                "so that each of its months counts. A step of 2 % of the list rate is 2.1 % of what is paid at the "
-                "first step and 2.7 % at the last. Where no date is stated the full term is taken (null), or as many "
+                "so that each of its months counts: 2 % of the list rate are 1.9 to 2.7 % of what is paid. "
+                "Where no date is stated the full term is taken (null), or as many "
                 "days as written here."
             ),
             "range_ppm": [12_000, 28_000],
@@ -81,7 +81,7 @@ DEFAULT_CARD: Final[dict[str, Any]] = {
             "source": "S1",
             "note": (
                 "S1: third- and fourth-tier cities 5-8 % above first-tier ones; the second tier is not mentioned: "
-                "half; the fifth is like the fourth. 5.5 % of the list rate is 5.7 to 7.5 % of what is paid. Which "
+                "half; the fifth is like the fourth. 5.5 % of the list rate is 5.6 to 7.7 % of what is paid. Which "
                 "place has which tier is ours. Places are codes of GB/T 2260, the longest match counts; a province "
                 "without its city has the tier of most of its people."
             ),

@@ -31,7 +31,10 @@ _PURPOSE: Final = "quote"
 #: The installation's key for what it hands out and wants to know again; the label keeps other uses of it apart.
 _MARK_PURPOSE: Final = "session"
 _MARK_LABEL: Final = b"airback quote\x00"
-_MARK: Final = "mac"
+#: The field of the installation's own mark, which the signature does not cover.
+MARK: Final = "mac"
+#: Later moments have no day in China.
+_LAST: Final = "9999-12-31T15:59:59Z"
 _VERSION: Final = 1
 
 _ID: Final = re.compile(r"[0-9A-HJKMNP-TV-Z]{26}", re.ASCII)
@@ -278,7 +281,7 @@ def mark_quote(document: dict[str, Any], *, keys: KeyProvider) -> dict[str, Any]
     The mark is an HMAC over the whole document, signature included. It says nothing to anybody else, is dropped when the
     quote comes back, and one without it is as good.
     """
-    return {**document, _MARK: _marks(_encode(document), keys)[0]}
+    return {**document, MARK: _marks(_encode(document), keys)[0]}
 
 
 def check_quote(document: object, *, keys: KeyProvider, now: datetime, book: int | None = None) -> Quote:
@@ -305,7 +308,7 @@ def _marked(document: object, keys: KeyProvider) -> Quote | None:
     if not isinstance(document, dict) or len(document) != len(_DOCUMENT_KEYS) + 1:
         return None
     bare = dict(document)
-    mark = bare.pop(_MARK, None)
+    mark = bare.pop(MARK, None)
     if not isinstance(mark, str) or not mark.isascii():
         return None
     try:
@@ -345,8 +348,8 @@ def _signed(document: object, keys: KeyProvider) -> Quote:
 
 def _bare(document: object) -> object:
     """A document without the installation's mark, which the signature does not cover."""
-    if isinstance(document, dict) and _MARK in document:
-        return {key: value for key, value in document.items() if key != _MARK}
+    if isinstance(document, dict) and MARK in document:
+        return {key: value for key, value in document.items() if key != MARK}
     return document
 
 
@@ -649,6 +652,8 @@ def _time_text(at: datetime) -> str:
 def _read_time(value: object) -> datetime:
     if isinstance(value, str) and len(value) == 20 and _TIME.fullmatch(value):
         try:
+            if value > _LAST:
+                raise ValueError(value)
             return datetime(
                 int(value[0:4]), int(value[5:7]), int(value[8:10]), int(value[11:13]), int(value[14:16]),
                 int(value[17:19]), tzinfo=UTC,

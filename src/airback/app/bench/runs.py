@@ -98,6 +98,7 @@ async def run(server_url: str, directory: Path, *, effort: Effort, progress: Pro
                     server_url, directory, orders=least, on_books=on_books, batch=batch
                 )
                 figures.rates[name] = few.per_s
+                figures.violations += few.violations
             orders = max(least, int(seconds * figures.rates[name]))
             done = await lifecycle.lifecycles(
                 server_url, directory, orders=orders, on_books=on_books, batch=batch

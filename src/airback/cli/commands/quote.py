@@ -7,7 +7,7 @@ from pathlib import Path
 from airback.app import quoting
 from airback.app.settings import read
 from airback.cli.show import print_json, say
-from airback.domain.money import MoneyError, parse_yuan, yuan
+from airback.domain.money import MoneyError, parse_yuan, percent, yuan
 from airback.domain.refusals import Refused
 
 
@@ -46,10 +46,8 @@ async def run(arguments: argparse.Namespace) -> int:
             quoting.write_document(Path(path), value)
     width = max(len(line["en"]) for line in made["components"])
     for line in made["components"]:
-        say(
-            f"{line['en']:<{width}}  {line['ppm'] / 10_000:>9.2f} %  {yuan(line['fen']):>10}  {line['source']}"
-        )
-    say(f"{'Paid':<{width}}  {made['rate_ppm'] / 10_000:>9.2f} %  {yuan(made['pays_fen']):>10}")
+        say(f"{line['en']:<{width}}  {percent(line['ppm']):>9} %  {yuan(line['fen']):>10}  {line['source']}")
+    say(f"{'Paid':<{width}}  {percent(made['rate_ppm']):>9} %  {yuan(made['pays_fen']):>10}")
     say(f"valid until {made['valid_until']}, rate card {made['card_version']}, signed by {made['key_id']}")
     if arguments.json:
         print_json(made)

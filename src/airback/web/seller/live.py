@@ -77,7 +77,7 @@ class Live:
 
     async def _poll(self) -> None:
         pause_s = EVERY_S
-        while self._bells:
+        while self._bells and self._poller is asyncio.current_task():
             try:
                 async with self._pool.acquire() as conn:
                     found = await orders.get_orders(conn, book=self._book, order_ids=list(self._bells))
