@@ -35,6 +35,12 @@ async def test_a_planted_bug_is_found(server_url: str, name: str) -> None:
     assert report["caught"] and report["story"]
 
 
+async def test_a_bug_that_stops_the_engine_itself_is_found(server_url: str) -> None:
+    """Two writers of one book: the second finds a fill delivered that it is about to deliver."""
+    report = await find_plant(server_url, name="stale_epoch_writes", seed=113184, progress=silent)
+    assert report["caught"] and report["story"]
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("name", sorted(PLANTS))
 async def test_every_planted_bug_is_found(server_url: str, name: str) -> None:

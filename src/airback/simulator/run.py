@@ -8,6 +8,8 @@ from typing import Any, Final
 import asyncpg
 
 from airback.domain import ids
+from airback.engine.batch import IllegalTransition
+from airback.engine.persist import RowMissing
 from airback.simulator.auditor import Auditor, Violation
 from airback.simulator.database import database_for
 from airback.simulator.faults import Fault
@@ -81,6 +83,8 @@ async def _run(server_url: str, *, seed: int, orders: int, progress: Progress) -
             await world.run(progress)
         except (
             Stuck,
+            IllegalTransition,
+            RowMissing,
             asyncpg.PostgresError,
             AssertionError,
             ArithmeticError,
