@@ -61,6 +61,14 @@ def test_a_fresh_directory_gives_a_price_and_its_proof(
     assert status == 1 and not found["holds"] and "pays_fen" in told
 
 
+@pytest.fixture
+def quoted(capsys: pytest.CaptureFixture[str], tmp_path: Path, card: Path) -> tuple[Path, Path]:
+    """A data directory, and a quote it signed."""
+    data, quote = tmp_path / "data", tmp_path / "quote.json"
+    assert run(capsys, *ASK, "--card", card, "--data", data, "--out", quote)[0] == 0
+    return data, quote
+
+
 @pytest.mark.parametrize(
     ("words", "code"),
     [
@@ -98,10 +106,9 @@ def test_a_card_that_is_over_prices_nothing(
 
 
 def test_what_is_said_before_verify_counts(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, card: Path
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, card: Path, quoted: tuple[Path, Path]
 ) -> None:
-    data, quote = tmp_path / "data", tmp_path / "quote.json"
-    run(capsys, *ASK, "--card", card, "--data", data, "--out", quote)
+    data, quote = quoted
     other = tmp_path / "other.json"
     other.write_text(json.dumps({**DEFAULT_CARD, "version": 2}))
     status, found, _ = run(capsys, "quote", "--card", other, "--data", data, "--json", "verify", quote)
@@ -124,10 +131,9 @@ def test_a_price_by_another_card_says_which_card_to_name(
 
 
 def test_no_text_of_a_file_moves_the_terminal(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, card: Path
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, card: Path, quoted: tuple[Path, Path]
 ) -> None:
-    data, quote = tmp_path / "data", tmp_path / "quote.json"
-    run(capsys, *ASK, "--card", card, "--data", data, "--out", quote)
+    data, quote = quoted
     bad = tmp_path / "bad.json"
     bad.write_text(
         json.dumps({**json.loads(quote.read_text()), "\n\x1b[2Jsignature, price and breakdown hold": 1})
@@ -139,21 +145,19 @@ def test_no_text_of_a_file_moves_the_terminal(
     assert status == 1 and "\x1b[2J" not in told
 
 
-def test_keys_that_others_may_read_are_told_in_a_sentence(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, card: Path
+def test_damaged_keys_are_told_in_a_sentence(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, card: Path, quoted: tuple[Path, Path]
 ) -> None:
-    data, quote = tmp_path / "data", tmp_path / "quote.json"
-    run(capsys, *ASK, "--card", card, "--data", data, "--out", quote)
+    data, quote = quoted
     (data / "keys" / "quote.key.json").write_text("{}")
     status, _, told = run(capsys, "quote", "verify", quote, "--data", data)
     assert status == 1 and "Traceback" not in told and told.startswith("airback quote: ")
 
 
 def test_what_is_no_quote_no_card_or_no_key_is_told(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, card: Path
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, card: Path, quoted: tuple[Path, Path]
 ) -> None:
-    data, quote = tmp_path / "data", tmp_path / "quote.json"
-    run(capsys, *ASK, "--card", card, "--data", data, "--out", quote)
+    data, quote = quoted
     bad = tmp_path / "bad.json"
     for content, words, code in (
         ("{}", ("--key", bad, quote), "signature"),

@@ -52,7 +52,7 @@ def test_the_components_lead_from_the_face_value_to_what_is_paid(
     names = [line["name"] for line in components]
     assert names[:7] == ["face_value", "base", "face", "validity", "region", "promotion", "competition"]
     assert len(set(names)) == len(names)
-    assert faults(found, card=card(**changes), keys=keys.public_keys(purpose="quote")) == []
+    assert faults(found, card=card(**changes), keys=keys) == []
 
 
 def test_a_factor_without_data_is_neutral_and_says_so(keys: FileKeys) -> None:
@@ -71,7 +71,6 @@ def test_the_facts_that_factors_read_stand_beside_it(keys: FileKeys) -> None:
 
 def test_every_altered_digit_is_noticed(keys: FileKeys) -> None:
     document = msgspec.json.encode(made(keys)).decode()
-    publics = keys.public_keys(purpose="quote")
     digits = [place for place, letter in enumerate(document) if letter in "0123456789"]
     assert len(digits) > 200
     for place in digits:
@@ -81,64 +80,57 @@ def test_every_altered_digit_is_noticed(keys: FileKeys) -> None:
             value = msgspec.json.decode(altered)
         except msgspec.DecodeError:  # a number that begins with nought is no JSON
             continue
-        assert faults(value, card=card(), keys=publics), altered[max(0, place - 30) : place + 10]
+        assert faults(value, card=card(), keys=keys), altered[max(0, place - 30) : place + 10]
 
 
 @pytest.mark.parametrize("value", [7945.0, "7945", True, None, [7945], {"a": 7945}, 10**400])
 def test_what_only_equals_a_figure_does_not_hold(keys: FileKeys, value: object) -> None:
     found = made(keys)
-    publics = keys.public_keys(purpose="quote")
     assert found["pays_fen"] == 7945
-    assert faults({**found, "pays_fen": value}, card=card(), keys=publics)
-    assert faults({**found, "card_version": True}, card=card(), keys=publics)
+    assert faults({**found, "pays_fen": value}, card=card(), keys=keys)
+    assert faults({**found, "card_version": True}, card=card(), keys=keys)
     components = copy.deepcopy(found["components"])
     components[2]["fen"] = False
-    assert faults({**found, "components": components}, card=card(), keys=publics)
+    assert faults({**found, "components": components}, card=card(), keys=keys)
 
 
 def test_nothing_is_made_from_what_nobody_signed(keys: FileKeys) -> None:
     found = made(keys)
-    publics = keys.public_keys(purpose="quote")
     for at in ("9999-12-31T23:59:59Z", "0001-01-01T00:00:00Z"):
-        assert faults({**found, "quote": {**found["quote"], "priced_at": at}}, card=card(), keys=publics)
+        assert faults({**found, "quote": {**found["quote"], "priced_at": at}}, card=card(), keys=keys)
 
 
 def test_a_breakdown_has_no_mark_and_its_card_was_in_force(keys: FileKeys) -> None:
     found = made(keys)
-    publics = keys.public_keys(purpose="quote")
     marked = {**found, "quote": {**found["quote"], "mac": {"net_fen": 1}}}
-    assert faults(marked, card=card(), keys=publics)
+    assert faults(marked, card=card(), keys=keys)
     over = card(effective_until="2026-06-01T00:00:00Z")
-    assert faults(found, card=over, keys=publics) == ["priced_at: the rate card was not in force then"]
+    assert faults(found, card=over, keys=keys) == ["priced_at: the rate card was not in force then"]
 
 
 def test_a_quote_by_another_card_or_another_key_does_not_hold(keys: FileKeys, tmp_path: Path) -> None:
     found = made(keys)
-    publics = keys.public_keys(purpose="quote")
-    assert faults(found, card=card(fee__rate_ppm=40_000), keys=publics)
-    assert faults(found, card=card(version=2), keys=publics)
-    others = FileKeys(tmp_path / "others").public_keys(purpose="quote")
-    assert faults(found, card=card(), keys=others) == [
+    assert faults(found, card=card(fee__rate_ppm=40_000), keys=keys)
+    assert faults(found, card=card(version=2), keys=keys)
+    assert faults(found, card=card(), keys=FileKeys(tmp_path / "others")) == [
         "signature: does not stand under the key that is known by its id"
     ]
 
 
 def test_a_bare_quote_is_checked_as_well_with_its_mark_or_without(keys: FileKeys) -> None:
     quote = made(keys)["quote"]
-    publics = keys.public_keys(purpose="quote")
-    assert faults(quote, card=card(), keys=publics) == []
-    assert faults(mark_quote(quote, keys=keys), card=card(), keys=publics) == []
+    assert faults(quote, card=card(), keys=keys) == []
+    assert faults(mark_quote(quote, keys=keys), card=card(), keys=keys) == []
 
 
 @pytest.mark.parametrize("value", [None, [], 7, {}, {"quote": 5}, {"quote": {"v": 1}}, {"quote": None}])
 def test_what_is_no_quote_is_a_fault_and_never_an_error(keys: FileKeys, value: object) -> None:
-    assert faults(value, card=card(), keys=keys.public_keys(purpose="quote"))
+    assert faults(value, card=card(), keys=keys)
 
 
 def test_a_breakdown_with_a_field_more_or_less_does_not_hold(keys: FileKeys) -> None:
     found = made(keys)
-    publics = keys.public_keys(purpose="quote")
-    assert faults({**found, "note": "x"}, card=card(), keys=publics)
+    assert faults({**found, "note": "x"}, card=card(), keys=keys)
     less = copy.deepcopy(found)
     del less["facts"]
-    assert faults(less, card=card(), keys=publics)
+    assert faults(less, card=card(), keys=keys)

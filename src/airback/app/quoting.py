@@ -1,7 +1,6 @@
 """`airback quote` and `airback quote verify`: a price from the published rate card, and its proof without a database."""
 
 import base64
-import binascii
 import json
 import os
 from datetime import datetime, timedelta
@@ -11,10 +10,12 @@ from typing import Any, Final
 import msgspec
 
 from airback.adapters.keys.files import FileKeys
+from airback.adapters.keys.public import PublicKeys
 from airback.app.opening import open_installation
 from airback.app.platform import database
 from airback.app.settings import Settings
 from airback.domain import ids
+from airback.domain.ports.keys import Verifier
 from airback.domain.refusals import Refused
 from airback.pricing.breakdown import OF_THE_CARD, breakdown, faults
 from airback.pricing.cards import card_in_force, parse_card
@@ -87,18 +88,22 @@ def quote(
 
 
 def verify(settings: Settings, document: object, *, card: object | None, keys: object | None) -> list[str]:
-    """What does not hold of a quote or its breakdown. Without `card` the one of its version that was published here
-    counts, or that an installation starts with; without `keys` (key id → base64) those of the data directory. Raises Refused `public_key_missing` when there are none there, `document_unreadable`
-    when those given are not of that form."""
+    """What does not hold of a quote or its breakdown.
+
+    Without `card` the one of its version that was published here counts, or that an installation starts with; without
+    `keys` (key id → base64) those of the data directory. Raises Refused `public_key_missing` when there are none there,
+    `document_unreadable` when those given are not of that form.
+    """
+    known: Verifier
     if keys is not None:
-        publics = _read_keys(keys)
+        known = PublicKeys(_read_keys(keys))
     elif (settings.keys_dir / f"{_PURPOSE}.key.json").exists():
-        publics = FileKeys(settings.keys_dir).public_keys(purpose=_PURPOSE)
+        known = FileKeys(settings.keys_dir)
     else:
         raise Refused("public_key_missing", field="--key")
     if card is not None:
-        return faults(document, card=parse_card(card), keys=publics)
-    found = faults(document, card=parse_card(_published_here(settings, document)), keys=publics)
+        return faults(document, card=parse_card(card), keys=known)
+    found = faults(document, card=parse_card(_published_here(settings, document)), keys=known)
     if any(fault.startswith(OF_THE_CARD) for fault in found):
         found.append("name the rate card that the quote was made by with --card")
     return found
@@ -155,8 +160,10 @@ def write_document(path: Path, value: Any) -> None:
 
 def _read_keys(document: object) -> dict[str, bytes]:
     try:
-        publics = {str(k): base64.b64decode(v, validate=True) for k, v in dict(document).items()}  # type: ignore[call-overload]
-    except (TypeError, ValueError, binascii.Error):
+        if not isinstance(document, dict):
+            raise TypeError("an object is needed")
+        publics = {key_id: base64.b64decode(text, validate=True) for key_id, text in document.items()}
+    except (TypeError, ValueError):  # binascii's error is a ValueError
         raise Refused("document_unreadable", field="--key") from None
     if any(len(raw) != _KEY_BYTES for raw in publics.values()):
         raise Refused("document_unreadable", field="--key")

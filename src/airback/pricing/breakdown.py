@@ -4,21 +4,17 @@ The breakdown stands beside the signed quote it was made from, so that whoever h
 it again: `faults` does, without a database.
 """
 
-import base64
-import binascii
 from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Any, Final
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
 from airback.domain.canonical import canonical
 from airback.domain.money import PPM
+from airback.domain.ports.keys import Verifier
 from airback.domain.refusals import Refused
 from airback.pricing.cards import Factor, RateCard
 from airback.pricing.formula import CHINA
-from airback.pricing.quotes import MARK, read_quote, replay
+from airback.pricing.quotes import MARK, read_quote, read_signed, replay
 
 #: So begins what `faults` says of a price that another rate card may explain.
 OF_THE_CARD: Final = (
@@ -83,10 +79,10 @@ def breakdown(quote: Mapping[str, Any], card: RateCard) -> dict[str, Any]:
     }
 
 
-def faults(document: object, *, card: RateCard, keys: Mapping[str, bytes]) -> list[str]:
+def faults(document: object, *, card: RateCard, keys: Verifier) -> list[str]:
     """What does not hold of a signed quote, or of its breakdown with the quote in it; empty when all does.
 
-    `keys`: raw Ed25519 public keys by key id. The price is made again from `card`, the breakdown from the quote; never
+    The price is made again from `card`, the breakdown from the quote; never
     raises, whatever the document is.
     """
     if not isinstance(document, dict):
@@ -97,11 +93,13 @@ def faults(document: object, *, card: RateCard, keys: Mapping[str, bytes]) -> li
     bare = {key: value for key, value in quote.items() if key != MARK}
     try:
         known = read_quote(bare)
-        if not _signed(bare, keys):  # nothing is made from what nobody vouches for
-            return ["signature: does not stand under the key that is known by its id"]
-        found = replay(bare, card)
     except Refused as refused:
         return [f"quote: {refused.code}"]
+    try:
+        read_signed(bare, keys)
+    except Refused:  # nothing is made from what nobody vouches for
+        return ["signature: does not stand under the key that is known by its id"]
+    found = replay(bare, card)
     if known.priced_at < card.effective_from or (
         card.effective_until is not None and known.priced_at >= card.effective_until
     ):
@@ -124,19 +122,6 @@ def _same(one: object, other: object) -> bool:
         return canonical(one) == canonical(other)
     except (TypeError, ValueError, RecursionError):
         return False
-
-
-def _signed(quote: Mapping[str, Any], keys: Mapping[str, bytes]) -> bool:
-    raw = keys.get(quote["key_id"])
-    body = {key: value for key, value in quote.items() if key not in ("key_id", "signature")}
-    try:
-        signature = base64.b64decode(quote["signature"], validate=True)
-        if raw is None or base64.b64encode(signature).decode() != quote["signature"]:
-            return False
-        Ed25519PublicKey.from_public_bytes(raw).verify(signature, canonical(body))
-    except (InvalidSignature, binascii.Error, ValueError, TypeError):
-        return False
-    return True
 
 
 def _neutral(factor: Factor) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from airback.domain.assets import BALANCE, CARD, CARRIERS, PRODUCTS
 from airback.domain.canonical import canonical
 from airback.domain.money import MAX_FEN, PPM
 from airback.domain.numbers import parse_card_number, parse_mobile
-from airback.domain.ports.keys import KeyProvider
+from airback.domain.ports.keys import KeyProvider, Verifier
 from airback.domain.refusals import Refused
 from airback.pricing.cards import RateCard
 from airback.pricing.formula import CHINA, Price, Terms, price, price_by_lines
@@ -290,7 +290,7 @@ def check_quote(document: object, *, keys: KeyProvider, now: datetime, book: int
     Raises Refused `quote_invalid` for anything that is not exactly a quote we signed (for `book`, when given) and
     `quote_expired` when it is one but its time is over; nothing else, whatever the document is.
     """
-    quote = _marked(document, keys) or _signed(document, keys)
+    quote = _marked(document, keys) or read_signed(document, keys)
     if book is not None and quote.book != book:
         raise Refused("quote_invalid")
     if now >= quote.valid_until:
@@ -328,8 +328,8 @@ def _marks(message: bytes, keys: KeyProvider) -> list[str]:
     return [index.hex() for index in keys.blind_index(purpose=_MARK_PURPOSE, value=_MARK_LABEL + message)]
 
 
-def _signed(document: object, keys: KeyProvider) -> Quote:
-    """The quote whose signature stands. Raises Refused `quote_invalid`."""
+def read_signed(document: object, keys: Verifier) -> Quote:
+    """The quote whose signature stands, whenever it is valid. Raises Refused `quote_invalid`."""
     document = _bare(document)
     quote = _read(document)
     body = {key: value for key, value in quote.document.items() if key not in ("key_id", "signature")}

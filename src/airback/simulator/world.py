@@ -509,6 +509,8 @@ class World:
 
     async def _pay_unpaid(self) -> bool:
         """What people found to be unpaid, and so stands before them, they let be paid. Whether there was any."""
+        if not self._said_unpaid:
+            return False
         found = await self.connection.fetch(SQL.in_review, BOOK, sorted(self._said_unpaid))
         for row in found:
             self._said_unpaid.discard(row["id"])

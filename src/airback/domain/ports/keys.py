@@ -3,14 +3,18 @@
 from typing import Protocol
 
 
-class KeyProvider(Protocol):
+class Verifier(Protocol):
+    """Knows public keys."""
+
+    def verify(self, *, purpose: str, key_id: str, message: bytes, signature: bytes) -> bool:
+        """Whether the signature stands under that key of that purpose; False for an unknown key."""
+
+
+class KeyProvider(Verifier, Protocol):
     """Signs, seals and indexes without ever handing a key out."""
 
     def sign(self, *, purpose: str, message: bytes) -> tuple[str, bytes]:
         """(key id, Ed25519 signature) under the current key of `purpose` (`quote`, `receipt`, `proof`)."""
-
-    def verify(self, *, purpose: str, key_id: str, message: bytes, signature: bytes) -> bool:
-        """Whether the signature stands under that key of that purpose; False for an unknown key."""
 
     def public_keys(self, *, purpose: str) -> dict[str, bytes]:
         """Raw Ed25519 public keys by key id, current and retired."""
