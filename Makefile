@@ -8,12 +8,6 @@ BENCH_ARGS ?=
 BIN := .venv/bin
 CODE := src tests tools deploy
 
-# Chinese letters in screenshots come from the fetched font, so that they look alike on every machine.
-export FONTCONFIG_FILE := $(wildcard $(CURDIR)/tests/vendor/fonts.conf)
-ifeq ($(FONTCONFIG_FILE),)
-unexport FONTCONFIG_FILE
-endif
-
 # Checks and tests start many processes: let each of them keep what it has compiled.
 unexport PYTHONDONTWRITEBYTECODE
 

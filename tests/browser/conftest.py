@@ -41,7 +41,9 @@ FLAGS = (
     "--disable-sync",
 )
 SCREENSHOTS = Path(__file__).parent.parent / "screenshots"
-AXE = Path(__file__).parent.parent / "vendor" / "axe" / "axe.min.js"
+VENDOR = Path(__file__).parent.parent / "vendor"
+AXE = VENDOR / "axe" / "axe.min.js"
+FONTS = VENDOR / "fonts.conf"  # the fetched font, so that pictures look alike on every machine
 PATIENCE_MS = 120_000
 TIMEOUT_S = 900
 PHONE = {"width": 390, "height": 844}
@@ -71,7 +73,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 async def chromium() -> AsyncIterator[Browser]:
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
-            executable_path=CHROMIUM, args=[*FLAGS], timeout=PATIENCE_MS
+            executable_path=CHROMIUM,
+            args=[*FLAGS],
+            env={**os.environ, "FONTCONFIG_FILE": str(FONTS)} if FONTS.exists() else None,
+            timeout=PATIENCE_MS,
         )
         try:
             yield browser
