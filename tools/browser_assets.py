@@ -45,6 +45,9 @@ ASSETS = (
     Asset("weui", "LICENSE.txt", VENDOR / "weui/LICENSE.txt"),
     Asset("htmx.org", "dist/htmx.min.js", VENDOR / "htmx/htmx.min.js"),
     Asset("htmx.org", "LICENSE", VENDOR / "htmx/LICENSE.txt"),
+    Asset("echarts", "dist/echarts.esm.min.mjs", VENDOR / "echarts/echarts.esm.min.js"),
+    Asset("echarts", "LICENSE", VENDOR / "echarts/LICENSE.txt"),
+    Asset("echarts", "NOTICE", VENDOR / "echarts/NOTICE.txt"),
     Asset("@tabler/core", "dist/css/tabler.min.css", VENDOR / "tabler/tabler.min.css"),
     # Tabler's package has no licence file; the page it is described on names its licence.
     Asset("@tabler/core", "README.md", VENDOR / "tabler/README.md"),
