@@ -263,6 +263,14 @@ def build_parser() -> argparse.ArgumentParser:
     bench_reconcile.add_argument("--seed", type=int, default=1, metavar="N")
     bench_reconcile.set_defaults(module="bench_reconcile")
 
+    bench_latency = measured.add_parser(
+        "latency", parents=[machine], help="how long one person waits, alone and beside a company's file"
+    )
+    bench_latency.add_argument("--persons", type=_count, default=200, metavar="N")
+    bench_latency.add_argument("--per-s", type=_count, default=5, metavar="N", help="persons a second")
+    bench_latency.add_argument("--file", type=_count, default=20_000, metavar="N", help="orders of the file")
+    bench_latency.set_defaults(module="bench_latency")
+
     migrate = verbs.add_parser(
         "migrate", parents=[shared, machine], help="bring the database's schema up to date"
     )

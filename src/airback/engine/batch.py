@@ -27,6 +27,7 @@ from airback.ledger.accounts import Account, account
 from airback.ledger.postings import Balances, Phase, Transfer
 from airback.market.matching import DemandBook
 from airback.orders.corrections import Correction, Settlement
+from airback.orders.intake import PEOPLE
 from airback.orders.states import FILL_TRANSITIONS, FINAL, TRANSITIONS, FillState, State
 from airback.payouts.states import TRANSITIONS as PAYOUT_TRANSITIONS
 from airback.payouts.states import State as PayoutState
@@ -83,7 +84,7 @@ class IllegalTransition(Exception):
 class Batch:
     """Facts in, decisions out. One per pass of a book's writer.
 
-    `redeemed`: orders whose card an earlier request may have used. `full`: far sides whose queue takes no more.
+    `redeemed`: orders whose card an earlier request may have used. `full`: far sides whose queue takes no more, of which lane.
     `sending`: whether effects may go out, as the book said when the batch was written. `restored_at`: when the
     book came out of a backup, while it still waits; `statements_awaited`: for some far side's statement since then. Both
     are read for a decision to resume.
@@ -106,7 +107,7 @@ class Batch:
     open_effects: dict[int, list[OpenEffect]] = field(default_factory=dict)
     by_ref: Mapping[str, OpenEffect] = field(default_factory=dict)
     redeemed: set[int] = field(default_factory=set)
-    full: frozenset[str] = frozenset()
+    full: frozenset[tuple[str, int]] = frozenset()
     proofs: dict[int, Proof] = field(default_factory=dict)
     breaks: dict[int, OpenBreak] = field(default_factory=dict)
     restored_at: datetime | None = None
@@ -319,6 +320,7 @@ class Batch:
             left_at=self.now,
             epoch=self.epoch,
             ask_at=self.now + self.policy.look_again,
+            lane=order.lane if order else PEOPLE,
         )
         self.effects.append(effect)
         if order is not None:

@@ -20,6 +20,7 @@ from airback.ledger.postings import Standing
 from airback.market.matching import LEAST_PART_FEN, Demand, rank
 from airback.orders.corrections import Bearer, Correction
 from airback.orders.corrections import Kind as CorrectionKind
+from airback.orders.intake import PEOPLE
 from airback.orders.states import FillState, State
 from airback.payouts.states import State as PayoutState
 from airback.store.named_sql import load
@@ -35,42 +36,43 @@ _PAGE: Final = 500
 _SPARE: Final = 200
 
 
-async def due_orders(
+async def due_people(conn: Any, *, book: int, now: datetime, limit: int) -> list[int]:
+    """Ids of persons' orders that are due, oldest first."""
+    return [row["order_id"] for row in await conn.fetch(SQL.due_people, book, now, limit)]
+
+
+async def due_files(
     conn: Any, *, book: int, now: datetime, limit: int, after_seller: int
 ) -> tuple[list[int], int]:
-    """Ids of due orders: people first, then files, a share from each seller in turn.
+    """Ids of files' orders that are due, a share from each seller in turn.
 
-    At least a quarter of the batch is left to files, so that a crowd does not starve them. Returns the ids and the
-    seller from whom the next pass goes on (0: from the beginning).
+    Returns them and the seller from whom the next pass goes on (0: from the beginning).
     """
-    people = await conn.fetch(SQL.due_people, book, now, limit)
-    room = max(limit - len(people), limit // 4)
-    share = max(1, room // 4)
+    share = max(1, limit // 4)
     by_seller: dict[int, list[int]] = defaultdict(list)
     last = after_seller
     for _ in range(_PASSES):
-        files = await conn.fetch(SQL.due_files, book, now, last, _SELLERS, max(share, room))
+        files = await conn.fetch(SQL.due_files, book, now, last, _SELLERS, max(share, limit))
         for row in files:
             if row["order_id"] is not None:
                 by_seller[row["seller"]].append(row["order_id"])
         around = last > 0 and not files
         scanned = {row["seller"] for row in files}
         last = max(scanned) if len(scanned) == _SELLERS else 0
-        if sum(map(len, by_seller.values())) >= room or (last == 0 and not around):
+        if sum(map(len, by_seller.values())) >= limit or (last == 0 and not around):
             break
     chosen: list[int] = []
     queues = [iter(ids) for ids in by_seller.values()]
-    while queues and len(chosen) < room:
-        queues = [queue for queue in queues if _take(queue, chosen, room)]
+    while queues and len(chosen) < limit:
+        queues = [queue for queue in queues if _take(queue, chosen, limit)]
     before = None
     for seller, orders in by_seller.items():
         if orders[0] not in chosen:
-            last = (
-                before or after_seller
-            )  # for this one and those behind there was no room: they are first next time
+            # for this one and those behind there was no room: they are first next time
+            last = before or after_seller
             break
         before = seller
-    return [row["order_id"] for row in people][: limit - min(len(chosen), limit // 4)] + chosen, last
+    return chosen, last
 
 
 def _take(queue: Any, chosen: list[int], room: int) -> bool:
@@ -289,6 +291,7 @@ def _effect(row: asyncpg.Record, epoch: int) -> OpenEffect:
         n=row["n"],
         asks=row["asks"],
         ask_at=row["ask_at"],
+        lane=PEOPLE if row["lane"] is None else row["lane"],
     )
 
 

@@ -27,7 +27,7 @@ from airback.app.opening import decide
 from airback.app.platform import Platform, verified
 from airback.app.settings import Settings
 from airback.domain import ids
-from airback.engine.submit import AGREEMENT, MOST_ASKS, Accepted, OrderAsk, submit
+from airback.engine.submit import AGREEMENT, FILES, MOST_ASKS, PEOPLE, Accepted, OrderAsk, submit
 from airback.orders.proofs import make_proof
 from airback.pricing.cards import RateCard, parse_card
 from airback.pricing.default_card import DEFAULT_CARD
@@ -131,7 +131,7 @@ async def _measure(
                 module = ("airback.app.bench.far_side", "--books-file", str(files[0]))
                 far_side = f"http://127.0.0.1:{await closing.enter_async_context(child(*module))}"
             workers = [
-                _Worker(url, directory, number=n, batch=batch, far_side=far_side) for n in range(on_books)
+                Worker(url, directory, number=n, batch=batch, far_side=far_side) for n in range(on_books)
             ]
             files += [worker.books_file for worker in workers]
             for worker in workers:
@@ -146,7 +146,7 @@ async def _measure(
                     worker.check()
             seconds = time.perf_counter() - begun
         left = [read_books(file) for file in files]
-        found = [await _checked(Platform(one, url, pool, keys, connected), left) for one in settings]
+        found = [await checked(Platform(one, url, pool, keys, connected), left) for one in settings]
     return Lifecycles(
         closed=closed,
         seconds=seconds,
@@ -155,7 +155,7 @@ async def _measure(
     )
 
 
-async def _checked(platform: Platform, left: Sequence[FarBooks]) -> dict[str, Any]:
+async def checked(platform: Platform, left: Sequence[FarBooks]) -> dict[str, Any]:
     """What `verify` finds in one book, beside everything the far sides executed but what another book sent."""
     refs = [line.ref for books_left in left for lines in books_left.values() for line in lines]
     others = {row["ref"] for row in await platform.pool.fetch(_SQL.sent_by_others, platform.book, refs)}
@@ -211,14 +211,23 @@ async def open_book(pool: asyncpg.Pool, settings: Settings, keys: FileKeys, *, n
 
 
 async def sell(
-    pool: asyncpg.Pool, *, book: int, orders: int, card: RateCard, keys: FileKeys, connected: Any
+    pool: asyncpg.Pool,
+    *,
+    book: int,
+    orders: int,
+    card: RateCard,
+    keys: FileKeys,
+    connected: Any,
+    begin: int = 0,
+    company: str | None = None,
 ) -> list[int]:
-    """Submit so many sales of balances, each another seller's and another number's. Order ids."""
+    """Submit so many sales of balances, each another number's, counted from `begin`: each another person's, or all of them
+    a file of that company's. Order ids. Raises RuntimeError when one is refused."""
     rails = {name: rail.capabilities for name, rail in connected.far_sides.rails.items()}
     holds = {name: carrier.capabilities.hold for name, carrier in connected.far_sides.carriers.items()}
     houses = list(HOUSE_NUMBERS.items())
     accepted: list[int] = []
-    for first in range(0, orders, MOST_ASKS):
+    for first in range(begin, begin + orders, MOST_ASKS):
         now = datetime.now(UTC)
         asks = [
             _ask(
@@ -229,8 +238,9 @@ async def sell(
                 keys=keys,
                 now=now,
                 rail=next(iter(rails)),
+                company=company,
             )
-            for place in range(first, min(first + MOST_ASKS, orders))
+            for place in range(first, min(first + MOST_ASKS, begin + orders))
         ]
         answers = await submit(
             pool,
@@ -260,8 +270,9 @@ def _ask(
     keys: FileKeys,
     now: datetime,
     rail: str,
+    company: str | None,
 ) -> OrderAsk:
-    seller, number = f"seller-{place}", f"{house[:3]}{place:08d}"
+    seller, number = company or f"seller-{place}", f"{house[:3]}{place:08d}"
     ask = QuoteAsk(
         product="balance",
         carrier=carrier,
@@ -287,7 +298,7 @@ def _ask(
         notify_number=None,
         language="zh",
         agreement=AGREEMENT,
-        lane=0,
+        lane=PEOPLE if company is None else FILES,
     )
 
 
@@ -295,7 +306,7 @@ class WorkerFailed(Exception):
     """A worker process ended before its work did."""
 
 
-class _Worker:
+class Worker:
     """One worker process: made ready, told to begin, told to end."""
 
     def __init__(
