@@ -37,7 +37,7 @@ async def test_the_page_shows_every_line_and_what_it_comes_to(world: World) -> N
     person = await world.person("ada", "finance")
     page = said((await person.get("/console/margin?lang=en&by=outlet")).text)
     for part in (
-        "Platform fee Usual: 3–8 % of face (S1) ¥20.00 5%",
+        "Platform fee Usual: 3–8 % of face (S1) ¥21.00 5.25%",
         "Spread ¥12.88 3.22%",
         "Tax withheld –",
         "Rails' charges paid Usual: about 1 % (S1) −¥1.30",
@@ -45,8 +45,8 @@ async def test_the_page_shows_every_line_and_what_it_comes_to(world: World) -> N
         "Losses −¥1.80",
     ):
         assert part in page.replace("&#39;", "'"), part
-    # 20.00 + 12.88 + 1.48 − 1.30 + 3.00 − 2.00 − 3.28 − 1.80 − 1.40 − 3.20 in the whole, four orders of 100 yuan
-    assert "Margin ¥24.38 6.095%" in page
+    # 21.00 + 12.88 + 1.48 − 1.30 + 3.00 − 2.00 − 3.28 − 1.80 − 1.40 − 3.20 in the whole, four orders of 100 yuan
+    assert "Margin ¥25.38 6.345%" in page
     assert "yida" in page and "suxin" in page and "Of no segment" in page
     assert "Bad debt reckoned at 2.5%" in page and "¥10.00" in page
     assert "party:li-si" not in page and "li-si" in page
@@ -61,7 +61,7 @@ async def test_the_file_has_the_same_figures_and_no_formula(world: World) -> Non
     )
     rows = list(csv.DictReader(io.StringIO(answer.content.decode("utf-8-sig"))))
     assert [row["Segment"] for row in rows] == ["street", "Of no segment", "Total"]
-    assert rows[-1]["Margin (yuan)"] == "24.38" and rows[-1]["Tax withheld"] == ""
+    assert rows[-1]["Margin (yuan)"] == "25.38" and rows[-1]["Tax withheld"] == ""
     assert plain_cell("=1+1") == "'=1+1" and plain_cell("cmcc") == "cmcc"
 
 
@@ -97,8 +97,11 @@ async def test_the_orders_page_shows_its_split_to_those_who_read_money(world: Wo
     assert "party:li-si" not in page
 
 
-async def after_of(world: World) -> Any:
-    return await world.pool.fetchval("SELECT after FROM proposals ORDER BY id DESC LIMIT 1")
+async def after_of(world: World, line: str | None = None) -> Any:
+    """What the proposal says shall be, or the one of that line."""
+    return await world.pool.fetchval(
+        "SELECT after FROM proposals WHERE $1::text IS NULL OR after ->> 'line' = $1", line
+    )
 
 
 async def test_a_cost_and_a_rebate_are_proposed_with_period_and_source(world: World) -> None:
@@ -113,7 +116,7 @@ async def test_a_cost_and_a_rebate_are_proposed_with_period_and_source(world: Wo
         "source": "发票 9",
     }
     answer = await person.post(f"{PROPOSE}/booking", **BOOKING | {"line": "rebate", "carrier": "ctcc"})
-    assert answer.status_code == 303 and (await after_of(world))["carrier"] == "ctcc"
+    assert answer.status_code == 303 and (await after_of(world, "rebate"))["carrier"] == "ctcc"
     assert await world.inbox() == []  # nothing is booked before another person approves
 
 
