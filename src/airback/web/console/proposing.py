@@ -230,7 +230,13 @@ def _agreement_text(stands: Mapping[str, Any]) -> str:
             },
         ],
     }
-    return json.dumps(document, ensure_ascii=False, indent=2)
+    order = ("title", "source", "shares", "kind", "party", "base", "share_ppm", "fixed_fen", "rounding")
+
+    def ordered(part: Mapping[str, Any]) -> dict[str, Any]:
+        return {key: part[key] for key in order if key in part}
+
+    shares = [ordered(share) for share in document["shares"]]
+    return json.dumps({**ordered(document), "shares": shares}, ensure_ascii=False, indent=2)
 
 
 async def _card_text(request: AnyRequest, stands: Mapping[str, Any]) -> str:

@@ -6,6 +6,7 @@ from typing import Any, Final
 from litestar import Request, Response, get
 
 from airback.domain.assets import CARRIERS
+from airback.domain.money import percent
 from airback.domain.refusals import Refused
 from airback.engine.publish_index import publish_due
 from airback.queries import rate_index as reads
@@ -107,7 +108,11 @@ def chart(rows: list[tuple[tuple[str, str, str], CellView]]) -> dict[str, Any]:
             "min": max(0, least - least % _AXIS_STEP_PPM - _AXIS_STEP_PPM),
             "axisLabel": {"formatter": "@percent", "hideOverlap": True},
         },
-        "yAxis": {"type": "category", "inverse": True, "data": [" · ".join(parts) for parts, _ in shown]},
+        "yAxis": {
+            "type": "category",
+            "inverse": True,
+            "data": [f"{face}\n{province} · {days}" for (face, province, days), _ in shown],
+        },
         "series": [
             {
                 "type": "bar",
@@ -127,8 +132,18 @@ def chart(rows: list[tuple[tuple[str, str, str], CellView]]) -> dict[str, Any]:
                 "type": "scatter",
                 "symbolSize": 10,
                 "itemStyle": {"color": "#0b6b4f"},
-                "label": {"show": True, "position": "top", "distance": 2, "formatter": "@percent"},
-                "data": [[cell.median_ppm, place] for place, (_, cell) in enumerate(shown)],
+                "data": [
+                    {
+                        "value": [cell.median_ppm, place],
+                        "label": {
+                            "show": True,
+                            "position": "top",
+                            "distance": 4,
+                            "formatter": f"{percent(cell.median_ppm)}%",
+                        },
+                    }
+                    for place, (_, cell) in enumerate(shown)
+                ],
             },
         ],
     }
