@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from airback.domain.money import PPM
 from airback.domain.refusals import Refused
 from airback.ledger.accounts import account
+from airback.ledger.margin import BOOKED, REBATE, account_of, line_of
 from airback.ledger.split import (
     BASES,
     NAMED,
@@ -24,6 +25,7 @@ from airback.ledger.split import (
     payable_account,
     split,
 )
+from airback.staff.actions import BOOKED as NAMES
 
 SHARES = st.lists(
     st.builds(
@@ -144,6 +146,14 @@ def test_every_kind_has_an_account_of_the_chart() -> None:
         assert account(f"shared:{kind}").side == "debit"
     for code in ("party:", "party:A", "fee", "reserve:x", "payable:7"):
         assert not payable_account(code)
+
+
+def test_what_may_be_booked_by_hand_has_an_account_a_line_and_a_name() -> None:
+    assert set(BOOKED) == set(NAMES)
+    for line in BOOKED:
+        code = account_of(line, "cmcc" if line == REBATE else None)
+        head, _, part = code.partition(":")
+        assert account(code) and line_of(account=head, part=part, at_credit=False) == line
 
 
 def at(hour: int) -> datetime:

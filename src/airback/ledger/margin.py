@@ -7,7 +7,6 @@ not invented.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any, Final
 
 from airback.domain.money import PPM
@@ -53,16 +52,9 @@ LINES: Final = (
 )  # fmt: skip
 LINE_KEYS: Final = tuple(line.key for line in LINES)
 
-#: What may be booked by hand: (zh-CN, English), by the name that stands in the account's code.
-BOOKED: Final = MappingProxyType(
-    {
-        "compliance": ("合规成本", "Cost of compliance"),
-        "anti_fraud": ("反欺诈成本", "Cost of anti-fraud"),
-        "other": ("其他经营成本", "Other operating cost"),
-        "rebate": ("运营商返点收入", "Carrier rebate received"),
-    }
-)
+#: What may be booked by hand: costs by the name that stands in their account's code, and the rebate of a carrier.
 REBATE: Final = "rebate"
+BOOKED: Final = ("compliance", "anti_fraud", "other", REBATE)
 
 #: Faces up to which a band reaches, in fen; the last band has no end. S1 divides at 50 and 100 yuan.
 FACE_BANDS_FEN: Final = (5_000, 10_000, 30_000)

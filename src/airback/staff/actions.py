@@ -16,7 +16,6 @@ from typing import Any, Final
 from airback.domain.effects import Kind, Result
 from airback.domain.money import MAX_FEN, yuan
 from airback.domain.refusals import Refused
-from airback.ledger.margin import BOOKED
 from airback.staff.roles import Permission
 
 MOST_TEXT: Final = 500
@@ -413,6 +412,16 @@ SETTLEMENTS: Final = MappingProxyType(
     {
         "recovered": ("款项已追回", "Recovered: the money came back"),
         "written_off": ("核销,由平台承担", "Written off: the operator bears it"),
+    }
+)
+
+#: What two people may book by hand, by the names of `airback.ledger.margin.BOOKED`.
+BOOKED: Final = MappingProxyType(
+    {
+        "compliance": ("合规成本", "Cost of compliance"),
+        "anti_fraud": ("反欺诈成本", "Cost of anti-fraud"),
+        "other": ("其他经营成本", "Other operating cost"),
+        "rebate": ("运营商返点收入", "Carrier rebate received"),
     }
 )
 

@@ -18,12 +18,20 @@ from airback.domain.assets import CARRIERS
 from airback.domain.money import MoneyError, parse_yuan
 from airback.domain.refusals import Refused
 from airback.engine import propose
-from airback.ledger.margin import BOOKED
 from airback.ledger.split import payable_account
 from airback.orders.states import State
 from airback.queries import console, margin
 from airback.reconciliation.breaks import State as BreakState
-from airback.staff.actions import ACTIONS, CORRECTIONS, COURSES, RESOLUTIONS, SETTLEMENTS, STOP, Action
+from airback.staff.actions import (
+    ACTIONS,
+    BOOKED,
+    CORRECTIONS,
+    COURSES,
+    RESOLUTIONS,
+    SETTLEMENTS,
+    STOP,
+    Action,
+)
 from airback.store import licences, statements
 from airback.web.console.approvals import APPROVALS, FORMS
 from airback.web.console.desk import (

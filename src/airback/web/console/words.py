@@ -14,7 +14,6 @@ from airback.compliance.licences import CAPABILITY_NAMES, Standing
 from airback.domain.assets import CARRIERS, CNY
 from airback.domain.effects import Result
 from airback.domain.refusals import REFUSALS
-from airback.ledger.margin import BOOKED as BOOKED_LINES
 from airback.ledger.split import KIND_NAMES as SHARE_NAMES
 from airback.orders.corrections import Bearer, Settlement
 from airback.orders.corrections import Kind as CorrectionKind
@@ -25,6 +24,7 @@ from airback.payouts.states import State as PayoutState
 from airback.reconciliation.breaks import Explanation
 from airback.reconciliation.breaks import State as BreakState
 from airback.staff.actions import ACTIONS, BEARERS, CORRECTIONS, KIND_NAMES, RESULT_NAMES, SETTLEMENTS
+from airback.staff.actions import BOOKED as BOOKED_NAMES
 from airback.staff.proposals import State as ProposalState
 from airback.staff.roles import ROLE_NAMES, Role
 from airback.web.templates import clock, grouped_yuan, typeset
@@ -169,7 +169,7 @@ SEGMENT: Final = MappingProxyType(
 )
 OUTLET_KIND: Final = MappingProxyType({"house": Word("平台自营", "House", BLUE)})
 
-BOOKED: Final = MappingProxyType({line: Word(*names) for line, names in BOOKED_LINES.items()})
+BOOKED: Final = MappingProxyType({line: Word(*names) for line, names in BOOKED_NAMES.items()})
 SHARE: Final = MappingProxyType({kind: Word(*names) for kind, names in SHARE_NAMES.items()})
 
 #: Kinds of ledger accounts: the first part of their code.
