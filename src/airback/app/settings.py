@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from airback.domain.money import PPM
+from airback.domain.refusals import Refused
 from airback.ledger.margin import BAD_DEBT_PPM
 from airback.market.rate_index import Privacy
 
@@ -47,17 +48,17 @@ class Settings:
 
 def read(*, data: str | None = None, environment: Mapping[str, str] = os.environ) -> Settings:
     """Settings from `--data` and the environment: `AIRBACK_DATA`, `AIRBACK_DATABASE_URL`, `AIRBACK_OPERATOR`,
-    `AIRBACK_BAD_DEBT_PPM`, `AIRBACK_INDEX_SELLERS`. Raises ValueError for a figure that is out of its range."""
+    `AIRBACK_BAD_DEBT_PPM`, `AIRBACK_INDEX_SELLERS`. Raises `Refused` `field_invalid` for a figure out of its range."""
     data_dir = Path(data or environment.get("AIRBACK_DATA") or DEFAULT_DATA).expanduser().absolute()
     settings = Settings(data_dir=data_dir, database_url=environment.get("AIRBACK_DATABASE_URL") or None)
     if operator := environment.get("AIRBACK_OPERATOR"):
         settings = replace(settings, operator=operator[:80])
     if rate := environment.get("AIRBACK_BAD_DEBT_PPM"):
-        if not rate.isdecimal() or int(rate) > PPM:
-            raise ValueError("AIRBACK_BAD_DEBT_PPM: a whole number from 0 to 1000000 is needed")
+        if not (rate.isascii() and rate.isdecimal()) or int(rate) > PPM:
+            raise Refused("field_invalid", field="AIRBACK_BAD_DEBT_PPM")
         settings = replace(settings, bad_debt_ppm=int(rate))
     if sellers := environment.get("AIRBACK_INDEX_SELLERS"):
-        if not sellers.isdecimal() or not 3 <= int(sellers) <= 1_000_000:
-            raise ValueError("AIRBACK_INDEX_SELLERS: a whole number of sellers from 3 on is needed")
+        if not (sellers.isascii() and sellers.isdecimal()) or not 3 <= int(sellers) <= 1_000_000:
+            raise Refused("field_invalid", field="AIRBACK_INDEX_SELLERS")
         settings = replace(settings, index_privacy=Privacy(least_sellers=int(sellers)))
     return settings

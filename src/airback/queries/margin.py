@@ -185,6 +185,11 @@ async def agreements(
     return [AgreementRow(*row) for row in await conn.fetch(SQL.agreements, book, scope, limit)]
 
 
+async def knows_client(conn: asyncpg.Connection, *, book: int, client: str) -> bool:
+    """Whether anybody of that name has a key, or sold anything."""
+    return bool(await conn.fetchval(SQL.knows_client, book, client))
+
+
 @dataclass(frozen=True, slots=True)
 class OrderPart:
     """One part that an order's proceeds were split into: its kind, the account it went to, and when."""

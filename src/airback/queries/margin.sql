@@ -103,6 +103,11 @@ WHERE book = $1 AND asset = 'CNY' AND (starts_with(code, 'party:') OR code IN ('
 SELECT version, scope, document, effective_at, proposed_by, approved_by, created_at
 FROM split_agreements WHERE book = $1 AND ($2::text IS NULL OR scope = $2) ORDER BY version DESC LIMIT $3
 
+-- name: knows_client
+-- Whether a client is on record, or has sellers: the operator's own site has no key.
+SELECT EXISTS (SELECT FROM clients WHERE book = $1 AND client = $2)
+    OR EXISTS (SELECT FROM parties WHERE book = $1 AND client = $2)
+
 -- name: split_of_order
 -- What an order's proceeds were split into, in the waterfall's order.
 SELECT split_part(d.code, ':', 2) AS kind, c.code AS account, t.amount_fen, t.event_at

@@ -171,6 +171,18 @@ async def test_an_agreement_is_proposed_beside_the_one_in_force(world: World) ->
     assert answer.status_code == 303, said(answer.text)
     row = await world.pool.fetchrow("SELECT before, after FROM proposals")
     assert row["before"]["version"] == "1" and row["after"]["document"] == document
+    page = said((await person.get(f"{answer.headers['location']}&lang=en")).text)
+    for part in (
+        "What differs in the agreement",
+        "shares[1].kind reserve agent",
+        "shares[1].party – north",
+        "5 %",
+    ):
+        assert part in page, part
+    answer = await person.post(
+        f"{PROPOSE}/split", about="client:nobody", document=json.dumps(document), reason="新合同"
+    )
+    assert answer.status_code == 404 and "(scope)" in answer.text
     for about, text, code in (
         ("street", json.dumps(document), "scope"),
         ("client:street", json.dumps(document | {"shares": [{"kind": "tax"}]}), "shares[1].share_ppm"),

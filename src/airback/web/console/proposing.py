@@ -303,6 +303,10 @@ async def propose_form(request: AnyRequest, form: FromPath[str]) -> Response[Any
                 outlet.outlet for outlet in await console.outlets(conn, book=here.book)
             }:
                 raise Refused("not_found", field="outlet")
+            head, _, client = about.partition(":")
+            named = form == "split" and head == "client" and client
+            if named and not await margin.knows_client(conn, book=here.book, client=client):
+                raise Refused("not_found", field="scope")
             if form == "party" and after["amount_fen"] > stands["balance_fen"]:
                 raise Refused("party_balance_short", field="amount_fen")
             proposal = await propose.propose(
