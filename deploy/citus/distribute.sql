@@ -19,7 +19,8 @@ FROM (VALUES
     ('effects'), ('effect_results'), ('open_effects'), ('payouts'), ('payout_orders'),
     ('statements'), ('statement_rows'), ('breaks'), ('corrections'), ('alarms'),
     -- money and proof
-    ('accounts'), ('transfers'), ('events'), ('receipts'), ('verify_marks'), ('verify_balances')
+    ('accounts'), ('transfers'), ('events'), ('receipts'), ('verify_marks'), ('verify_balances'),
+    ('split_agreements'), ('operating_bookings'), ('rate_index')
 ) AS wanted (name)
 WHERE NOT EXISTS (SELECT FROM pg_dist_partition WHERE logicalrelid = name::regclass);
 

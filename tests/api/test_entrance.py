@@ -41,11 +41,12 @@ NEEDS: list[tuple[str, str, str]] = [
     ("GET", "/v1/demands/dem_x", "demands:read"),
     ("DELETE", "/v1/demands/dem_x", "demands:write"),
     ("GET", "/v1/balances", "balances:read"),
+    ("GET", "/v1/margin", "margin:read"),
 ]
 
 
-#: Addresses that need no key: prices, the description, a rail's signed word, and what does not exist.
-OPEN = {"/v1/rates", "/v1/openapi.json", "/v1/notifications/alipay", "/v1/{rest:path}"}
+#: Addresses that need no key: prices, the rate index, the description, a rail's signed word, and what does not exist.
+OPEN = {"/v1/rates", "/v1/market/index", "/v1/openapi.json", "/v1/notifications/alipay", "/v1/{rest:path}"}
 
 
 def test_no_address_is_reached_but_through_the_gate() -> None:

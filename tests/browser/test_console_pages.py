@@ -14,6 +14,7 @@ from airback.domain import ids
 from airback.staff.roles import Role
 from tests.browser.conftest import DESK, PATIENCE_MS, PHONE, OpenPage, served
 from tests.browser.seeing import barriers, photograph
+from tests.web.console.earnings import earn
 from tests.web.console.world import PASSWORD, World, furnish, open_world
 
 WIDE = {"width": 1280, "height": 900}
@@ -43,6 +44,7 @@ class Console:
 async def console(pool: asyncpg.Pool) -> AsyncIterator[Console]:
     world = await open_world(pool)
     made = await furnish(pool)
+    await earn(pool, made)
     await world.appoint("ada", *EVERYBODY)
     await world.appoint("liu.yang", "finance", "operations", "compliance", "pricing")
     await world.appoint("wang.fang", "finance", "support")
@@ -86,6 +88,11 @@ def pages(made: dict[str, Any], proposal: str) -> dict[str, str]:
         "breaks": "/console/breaks",
         "corrections": "/console/corrections?show=all",
         "propose-correction": f"/console/approvals/propose/correction?about={made['cor']}",
+        "margin": "/console/margin",
+        "margin-empty": "/console/margin?from=2026-01-01&to=2026-01-31&by=day",
+        "propose-booking": "/console/approvals/propose/booking",
+        "propose-party": "/console/approvals/propose/party?about=party:li-si",
+        "propose-split": "/console/approvals/propose/split?about=client:street",
         "prices": "/console/prices",
         "licences": "/console/licences",
         "staff": "/console/staff",

@@ -28,6 +28,7 @@ SCOPES: Final = (
     "demands:write",
     "demands:read",
     "balances:read",
+    "margin:read",
 )
 SELLING: Final = ("orders:write", "orders:read", "quotes:write", "balances:read")
 BUYING: Final = ("demands:write", "demands:read", "balances:read")

@@ -211,6 +211,18 @@ def build_parser() -> argparse.ArgumentParser:
     )
     check.set_defaults(module="verify")
 
+    margin = verbs.add_parser(
+        "margin", parents=[shared, machine], help="what is left of each hundred yuan, from the ledger"
+    )
+    margin.add_argument("--days", type=_count, default=30, metavar="N", help="the last N days (default 30)")
+    margin.add_argument(
+        "--by",
+        choices=["carrier", "outlet", "product", "face", "client", "day"],
+        default="carrier",
+        help="what it is divided by (default carrier)",
+    )
+    margin.set_defaults(module="margin")
+
     simulate = verbs.add_parser(
         "simulate", parents=[machine], help="years of faults from one seed, on the real engine"
     )
@@ -302,7 +314,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     client = verbs.add_parser("client", parents=[shared, machine], help="create an API client and its key")
     client.add_argument("name")
-    client.add_argument("--kind", choices=["seller", "company", "outlet"], required=True)
+    client.add_argument("--kind", choices=["seller", "company", "outlet", "staff"], required=True)
     client.add_argument("--outlet", metavar="NAME", help="the outlet whose demands it places")
     client.add_argument("--scope", action="append", required=True, dest="scopes", metavar="SCOPE")
     client.set_defaults(module="client")

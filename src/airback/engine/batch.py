@@ -4,7 +4,7 @@ Verbs change nothing but a `Batch` and the records in it. Nothing here reads a c
 anybody: time, entropy and keys were given. `store.persist` writes a finished batch in one transaction.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -25,6 +25,7 @@ from airback.engine.records import Fill, OpenBreak, OpenEffect, Order, Payout
 from airback.evidence.events import leaf
 from airback.ledger.accounts import Account, account
 from airback.ledger.postings import Balances, Phase, Transfer
+from airback.ledger.split import Agreement
 from airback.market.matching import DemandBook
 from airback.orders.corrections import Correction, Settlement
 from airback.orders.intake import PEOPLE
@@ -113,6 +114,7 @@ class Batch:
     restored_at: datetime | None = None
     statements_awaited: bool = False
     corrections_known: dict[int, Correction] = field(default_factory=dict)
+    agreements: Mapping[str, Sequence[Agreement]] = field(default_factory=dict)
     # decisions
     transfers: list[Transfer] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
@@ -135,6 +137,8 @@ class Batch:
     rate_cards: list[dict[str, Any]] = field(default_factory=list)
     resolved: list[tuple[int, str, str]] = field(default_factory=list)
     licences: list[dict[str, Any]] = field(default_factory=list)
+    agreed: list[dict[str, Any]] = field(default_factory=list)
+    booked: list[dict[str, Any]] = field(default_factory=list)
     switches: dict[str, tuple[bool, str | None]] = field(default_factory=dict)
     sending: bool = True
     to_pay: dict[int, Order] = field(default_factory=dict)

@@ -99,10 +99,11 @@ async def facts(
     order_ids: Iterable[int],
     payout_ids: Sequence[int],
     deposits: Iterable[str] = (),
+    accounts: Iterable[str] = (),
 ) -> None:
     """Fill a batch with the orders, their fills and payouts, demands, balances and, for those to close, proofs.
 
-    What is in the writer's memory is not read.
+    What is in the writer's memory is not read. `accounts`: codes of further accounts in yuan that letters are about.
     """
     book = batch.book
     wanted = set(order_ids)
@@ -113,7 +114,7 @@ async def facts(
     if unknown:
         rows = await conn.fetch(SQL.orders_of_payouts, book, unknown)
         wanted.update(row["order_id"] for row in rows)
-    if not wanted and not deposits:
+    if not wanted and not deposits and not accounts:
         return
     missing = memory.recall(batch, wanted)
     if missing:
@@ -134,7 +135,7 @@ async def facts(
     matching = [o for o in batch.orders.values() if o.state in _MAY_MATCH]
     if matching:
         outlets = {row["outlet"] for row in await conn.fetch(SQL.outlets, book)}
-    await _balances(conn, batch, memory, outlets=payers | outlets | set(deposits))
+    await _balances(conn, batch, memory, outlets=payers | outlets | set(deposits), codes=accounts)
     if matching:
         await _market(conn, batch, matching, outlets, paying=set(deposits))
     closing = [order.id for order in batch.orders.values() if order.state is State.CREDITED]
@@ -213,9 +214,12 @@ async def _market(
     batch.demands.load(sorted(found.values(), key=rank))
 
 
-async def _balances(conn: Any, batch: Batch, memory: Memory, *, outlets: set[str]) -> None:
+async def _balances(
+    conn: Any, batch: Batch, memory: Memory, *, outlets: set[str], codes: Iterable[str]
+) -> None:
     accounts = [account("float"), account("proceeds"), account("cash:safeguarded"), account("cash:own")]
     accounts += [account(name) for name in ("fee", "rail_cost", "spread")]
+    accounts += [account(code) for code in codes]
     accounts += [deposit(outlet) for outlet in outlets if outlet != HOUSE]
     accounts += [payable(order.seller) for order in batch.orders.values()]
     accounts += [account(f"clearing:{rail}") for rail in {order.rail for order in batch.orders.values()}]

@@ -10,18 +10,22 @@ The inbox body: `{"proposal", "action", "subject", "before", "after", "reason", 
 """
 
 from collections.abc import Callable, Collection, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any, Final
 
 import asyncpg
 
 from airback.compliance import licences
 from airback.domain import ids
+from airback.domain.assets import CARRIERS
 from airback.domain.canonical import canonical
 from airback.domain.refusals import Refused
 from airback.engine.act import reason_of
 from airback.engine.inbox import append_decision
+from airback.ledger.margin import MOST_DAYS, REBATE
+from airback.ledger.split import check_scope, parse_shares, payable_account
 from airback.pricing.cards import in_force_from, parse_card
+from airback.pricing.formula import CHINA
 from airback.staff.actions import ACTIONS, Action, parse_time
 from airback.staff.proposals import DECISIONS, State
 from airback.staff.roles import may, require
@@ -175,8 +179,28 @@ def _check_meaning(kind: Action, after: Mapping[str, Any], *, now: datetime) -> 
         # it counts from the time that is approved, whatever the document says
         moment = max(_moment(after, "effective_at"), now)
         parse_card(in_force_from(parse_card(after["document"]).document, moment))
+    elif kind.name == "finance:booking:post":
+        _check_booking(after, now=now)
+    elif kind.name == "finance:party:pay":
+        if not payable_account(after["account"]):
+            raise Refused("field_invalid", field="account")
+    elif kind.name == "finance:split:agree":
+        check_scope(after["scope"])
+        parse_shares(after["document"])
     elif kind.name in _ROUTING_AFTER and after["routing"] is not _ROUTING_AFTER[kind.name]:
         raise Refused("field_invalid", field="routing")
+
+
+def _check_booking(after: Mapping[str, Any], *, now: datetime) -> None:
+    """A rebate names its carrier, nothing else does; the days it is for have begun and are in order."""
+    carrier = after.get("carrier")
+    if (after["line"] == REBATE) is not (carrier is not None):
+        raise Refused("field_missing" if carrier is None else "field_invalid", field="carrier")
+    if carrier is not None and carrier not in CARRIERS:
+        raise Refused("field_invalid", field="carrier")
+    first, last = (date.fromisoformat(after[key]) for key in ("period_from", "period_to"))
+    if first > last or first > now.astimezone(CHINA).date() or (last - first).days > MOST_DAYS:
+        raise Refused("period_invalid", field="period_to")
 
 
 def _moment(after: Mapping[str, Any], key: str) -> datetime:

@@ -35,6 +35,7 @@ from airback.engine.persist import Fenced, persist
 from airback.engine.policy import Policy
 from airback.engine.records import Answer, Letter, OpenEffect
 from airback.engine.senders import PATIENCE, OnAnswer, Sending, read_request, storable
+from airback.ledger.split import Agreement, parse_shares
 from airback.orders.intake import FILES, PEOPLE
 from airback.pricing.cards import RateCard, card_in_force, parse_card
 from airback.store import books, statements
@@ -137,6 +138,8 @@ class Writer:
         self._sending = True
         self._rate_cards: dict[int, RateCard] = {}
         self._licensed: frozenset[str] = frozenset()
+        self._agreements: dict[str, list[Agreement]] = {}
+        self._agreed_up_to = 0
         self._after_seller = 0
         self._refresh_at = 0.0
         self._replan_at = 0.0
@@ -306,6 +309,7 @@ class Writer:
             routing=self._routing,
             next_seq=self._seq,
             licensed=self._licensed,
+            agreements=self._agreements,
             by_ref=self._by_ref,
             full=frozenset(queue for queue, n in self._under_way.items() if n >= self._most_in_flight),
         )
@@ -328,6 +332,7 @@ class Writer:
         order_ids = set(due)
         payout_ids = set[int]()
         deposits = set[str]()
+        accounts = set[str]()
         breaks = list[int]()
         corrections = list[int]()
         licences: list[str] = []
@@ -347,6 +352,8 @@ class Writer:
                 corrections += [] if found is None else [found]
             elif action == "finance:deposit:credit":
                 deposits.add(str(letter.body["after"]["outlet"]))
+            elif action == "finance:party:pay":
+                accounts.add(str(letter.body["after"]["account"]))
             elif action == "compliance:licence:record":
                 licences.append(str(letter.body["after"].get("number")))
             elif action == "operations:order:decide":
@@ -361,7 +368,13 @@ class Writer:
         if corrections:
             order_ids |= await gather.corrections(conn, batch, corrections)
         await gather.facts(
-            conn, batch, self._memory, order_ids=order_ids, payout_ids=sorted(payout_ids), deposits=deposits
+            conn,
+            batch,
+            self._memory,
+            order_ids=order_ids,
+            payout_ids=sorted(payout_ids),
+            deposits=deposits,
+            accounts=accounts,
         )
         if breaks:
             await gather.open_breaks(conn, batch, breaks)
@@ -382,7 +395,7 @@ class Writer:
         self._sending = batch.sending
         if "routing" in batch.switches:
             self._routing = batch.switches["routing"][0]
-        if batch.rate_cards or batch.licences:
+        if batch.rate_cards or batch.licences or batch.agreed:
             self._refresh_at = 0.0
         for effect_id in batch.final_effects:
             self._forget(effect_id)
@@ -445,6 +458,12 @@ class Writer:
         self._routing, self._sending = await books.switches(conn, book=self._book)
         for row in await conn.fetch(books.SQL.rate_cards, self._book, max(self._rate_cards, default=0)):
             self._rate_cards[row["version"]] = parse_card(row["document"])
+        for row in await conn.fetch(books.SQL.agreements, self._book, self._agreed_up_to):
+            agreement = Agreement(
+                row["version"], row["scope"], row["effective_at"], parse_shares(row["document"])
+            )
+            self._agreements.setdefault(agreement.scope, []).append(agreement)
+            self._agreed_up_to = agreement.version
         self._licensed = frozenset(
             r["capability"] for r in await conn.fetch(books.SQL.licensed, self._book, now)
         )

@@ -34,6 +34,9 @@ FORMS: Final[Mapping[str, str]] = {
     "licence": "compliance:licence:record",
     "break": "reconciliation:break:resolve",
     "correction": "finance:correction:settle",
+    "booking": "finance:booking:post",
+    "party": "finance:party:pay",
+    "split": "finance:split:agree",
 }
 
 

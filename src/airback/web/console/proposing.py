@@ -14,13 +14,24 @@ from litestar.params import FromPath
 
 from airback.compliance.licences import Capability
 from airback.domain import ids
+from airback.domain.assets import CARRIERS
 from airback.domain.money import MoneyError, parse_yuan
 from airback.domain.refusals import Refused
 from airback.engine import propose
+from airback.ledger.split import payable_account
 from airback.orders.states import State
-from airback.queries import console
+from airback.queries import console, margin
 from airback.reconciliation.breaks import State as BreakState
-from airback.staff.actions import ACTIONS, CORRECTIONS, COURSES, RESOLUTIONS, SETTLEMENTS, STOP, Action
+from airback.staff.actions import (
+    ACTIONS,
+    BOOKED,
+    CORRECTIONS,
+    COURSES,
+    RESOLUTIONS,
+    SETTLEMENTS,
+    STOP,
+    Action,
+)
 from airback.store import licences, statements
 from airback.web.console.approvals import APPROVALS, FORMS
 from airback.web.console.desk import (
@@ -55,6 +66,16 @@ async def _stands(
             return {"outlet": about, "balance_fen": balance} if about else {}
         case "finance:float:credit":
             return {"balance_fen": await console.balance_fen(conn, book=here.book, code="float")}
+        case "finance:party:pay":
+            owed = await margin.owed_to_parties(conn, book=here.book)
+            return {"account": about, "balance_fen": owed[about]} if about in owed else {}
+        case "finance:split:agree":
+            standing = await margin.agreements(conn, book=here.book, scope=about, limit=1) if about else []
+            return {"scope": about} | (
+                {"version": str(standing[0].version), "document": standing[0].document} if standing else {}
+            )
+        case "finance:booking:post":
+            return {}
         case "operations:book:pause" | "operations:book:resume":
             book = await console.book_now(conn, book=here.book)
             if book is None:
@@ -190,11 +211,40 @@ async def _form(
             if form == "break" and not stands
             else [],
             settlements=list(SETTLEMENTS),
+            booked=list(BOOKED),
+            carriers=list(CARRIERS),
+            owed=await margin.owed_to_parties(conn, book=here.book) if form == "party" and not stands else {},
+            agreement_text=given.get("document") or _agreement_text(stands) if form == "split" else "",
             open_corrections=await console.corrections(conn, book=here.book, limit=100)
             if form == "correction" and not stands
             else [],
             card_text=card_text,
         )
+
+
+def _agreement_text(stands: Mapping[str, Any]) -> str:
+    """The agreement in force, to be changed; without one an example that shows every key."""
+    document = stands.get("document") or {
+        "title": "推荐人分成",
+        "source": "合同 2026-001",
+        "shares": [
+            {"kind": "reserve", "base": "face", "share_ppm": 5_000, "rounding": "up"},
+            {
+                "kind": "referrer",
+                "party": "li-si",
+                "base": "platform",
+                "share_ppm": 100_000,
+                "rounding": "down",
+            },
+        ],
+    }
+    order = ("title", "source", "shares", "kind", "party", "base", "share_ppm", "fixed_fen", "rounding")
+
+    def ordered(part: Mapping[str, Any]) -> dict[str, Any]:
+        return {key: part[key] for key in order if key in part}
+
+    shares = [ordered(share) for share in document["shares"]]
+    return json.dumps({**ordered(document), "shares": shares}, ensure_ascii=False, indent=2)
 
 
 async def _card_text(request: AnyRequest, stands: Mapping[str, Any]) -> str:
@@ -232,6 +282,9 @@ async def propose_form(request: AnyRequest, form: FromPath[str]) -> Response[Any
         "result",
         "correction",
         "settlement",
+        "line",
+        "carrier",
+        "source",
         "course",
         "public_reason",
         "effective",
@@ -250,6 +303,12 @@ async def propose_form(request: AnyRequest, form: FromPath[str]) -> Response[Any
                 outlet.outlet for outlet in await console.outlets(conn, book=here.book)
             }:
                 raise Refused("not_found", field="outlet")
+            head, _, client = about.partition(":")
+            named = form == "split" and head == "client" and client
+            if named and not await margin.knows_client(conn, book=here.book, client=client):
+                raise Refused("not_found", field="scope")
+            if form == "party" and after["amount_fen"] > stands["balance_fen"]:
+                raise Refused("party_balance_short", field="amount_fen")
             proposal = await propose.propose(
                 conn,
                 book=here.book,
@@ -291,6 +350,30 @@ def _read(
             return values["about"], {"outlet": values["about"], "amount_fen": _fen(values["amount"])}
         case "float":
             return "float", {"amount_fen": _fen(values["amount"])}
+        case "booking":
+            carrier = {"carrier": values["carrier"]} if values["carrier"] else {}
+            return values["line"], {
+                "line": values["line"],
+                **carrier,
+                "amount_fen": _fen(values["amount"]),
+                "period_from": values["from"],
+                "period_to": values["until"],
+                "source": values["source"],
+            }
+        case "party":
+            if not stands or not payable_account(values["about"]):
+                raise Refused("not_found", field="account")
+            return values["about"], {
+                "account": values["about"],
+                "amount_fen": _fen(values["amount"]),
+                "source": values["source"],
+            }
+        case "split":
+            return values["about"], {
+                "scope": values["about"],
+                "document": _document(values["document"]),
+                "effective_at": _moment(values["effective"], now=now),
+            }
         case "pause":
             if stands.get("routing") is False:
                 raise Refused("already_decided", field="routing")
