@@ -18,6 +18,7 @@ from airback.orders.corrections import Correction
 from airback.orders.states import FINAL, TRANSITIONS, FillState, State
 from airback.payouts.states import FINAL as FINAL_PAYOUTS
 from airback.pricing.cards import in_force_from, parse_card
+from airback.pricing.schedule import check_schedule
 from airback.reconciliation.breaks import State as BreakState
 from airback.staff.actions import ACTIONS, parse_time
 
@@ -98,6 +99,7 @@ def decided(batch: Batch, letter: Letter) -> tuple[list[Answer], list[int]]:
                     "effective_at": datetime.fromisoformat(document["effective_from"]),
                     "proposed_by": body["proposed_by"],
                     "approved_by": body["decided_by"],
+                    "proposal": ids.parse_public("pro", str(body["proposal"])),
                 }
             )
         case "compliance:licence:record":
@@ -149,7 +151,10 @@ def _possible(batch: Batch, letter: Letter, after: dict[str, Any]) -> bool:
     action = letter.body["action"]
     if action == "pricing:rate_card:publish":
         try:
-            parse_card(_card_document(batch, after))
+            card = parse_card(_card_document(batch, after))
+            # a card that was published meanwhile, also in this very batch, may have taken its days
+            meanwhile = (parse_card(one["document"]) for one in batch.rate_cards)
+            check_schedule([*batch.rate_cards_known.values(), *meanwhile], card, now=batch.now)
         except Refused:
             return False
     if action == "operations:book:resume":
