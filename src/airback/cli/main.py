@@ -249,7 +249,9 @@ def build_parser() -> argparse.ArgumentParser:
     reconcile.set_defaults(module="reconcile")
 
     backtest = verbs.add_parser(
-        "backtest", parents=[shared, machine], help="past orders under another rate card, beside what happened"
+        "backtest",
+        parents=[shared, machine],
+        help="past orders under another rate card, beside what happened",
     )
     backtest.add_argument("--card", required=True, metavar="FILE", help="the rate card, published or not")
     backtest.add_argument(

@@ -52,10 +52,20 @@ def _tell(told: Mapping[str, Any]) -> None:
     for name in ("", "happened", "would be", "difference"):
         sums.add_column(name, justify="right" if name else "left")
     for key, name in _ROWS:
-        sums.add_row(name, *(_figure(key, told[side][key]) for side in ("happened", "would_be", "difference")))
+        sums.add_row(
+            name, *(_figure(key, told[side][key]) for side in ("happened", "would_be", "difference"))
+        )
     CONSOLE.print(sums)
     parts = Table(show_header=True, header_style="bold")
-    for name in ("segment", "orders", "sellers then", "sellers would be", "profit then", "profit would be", "worse"):
+    for name in (
+        "segment",
+        "orders",
+        "sellers then",
+        "sellers would be",
+        "profit then",
+        "profit would be",
+        "worse",
+    ):
         parts.add_column(name, justify="left" if name == "segment" else "right")
     for segment in told["segments"]:
         then, would_be = segment["happened"], segment["would_be"]

@@ -26,7 +26,6 @@ APPROVALS: Final = "/console/approvals"
 FORMS: Final[Mapping[str, str]] = {
     "deposit": "finance:deposit:credit",
     "float": "finance:float:credit",
-    "rate-card": "pricing:rate_card:publish",
     "effect": "operations:effect:resolve",
     "order": "operations:order:decide",
     "pause": "operations:book:pause",

@@ -1,9 +1,8 @@
-"""Forms that propose: money that came in, a licence, a pause, the result of an effect, a rate card.
+"""Forms that propose: money that came in, a licence, a pause, the result of an effect.
 
 Each form shows what stands now, reads what shall be, and hands both to `engine.propose`. Nothing is executed here.
 """
 
-import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
@@ -24,7 +23,6 @@ from airback.staff.actions import ACTIONS, CORRECTIONS, COURSES, RESOLUTIONS, SE
 from airback.store import licences, statements
 from airback.web.console.approvals import APPROVALS, FORMS
 from airback.web.console.desk import (
-    MOST_BODY,
     AnyRequest,
     Visitor,
     asked,
@@ -79,7 +77,7 @@ async def _stands(
         case "operations:order:decide":
             order_id = ids.parse_public("ord", about)
             return await console.order_to_decide(conn, book=here.book, order_id=order_id) if order_id else {}
-        case "compliance:licence:record":
+        case _:
             for licence in await licences.list_licences(conn, book=here.book):
                 if licence.number == about:
                     return {
@@ -90,10 +88,6 @@ async def _stands(
                         "valid_until": licence.valid_until.astimezone(UTC).isoformat(),
                     }
             return {}
-        case _:
-            cards = await console.rate_cards(conn, book=here.book)
-            card = console.in_force(cards, now=here.now())
-            return {} if card is None else {"version": str(card.version), "document": card.document}
 
 
 async def _correction(conn: asyncpg.Connection, book: int, about: str) -> console.CorrectionRow | None:
@@ -154,9 +148,6 @@ async def _form(
     about = given.get("about") or asked(request, "about")
     async with here.pool.acquire() as conn:
         stands = await _stands(request, conn, action, about)
-        card_text = ""
-        if form == "rate-card":
-            card_text = given.get("document") or await _card_text(request, stands)
         return await show(
             request,
             who,
@@ -193,19 +184,7 @@ async def _form(
             open_corrections=await console.corrections(conn, book=here.book, limit=100)
             if form == "correction" and not stands
             else [],
-            card_text=card_text,
         )
-
-
-async def _card_text(request: AnyRequest, stands: Mapping[str, Any]) -> str:
-    """The rate card in force, to be changed: the one published, else the one the platform works with."""
-    document = stands.get("document")
-    if document is None:
-        try:
-            document = dict((await platform(request).rate_card()).document)
-        except Refused:
-            return ""
-    return json.dumps(document, ensure_ascii=False, indent=2)
 
 
 @get("/approvals/propose/{form:str}", name="console-propose")
@@ -234,16 +213,15 @@ async def propose_form(request: AnyRequest, form: FromPath[str]) -> Response[Any
         "settlement",
         "course",
         "public_reason",
-        "effective",
         "reason",
     )
-    values = {key: sent.text(key) for key in keys} | {"document": sent.text("document", most=MOST_BODY)}
+    values = {key: sent.text(key) for key in keys}
     chosen = sent.texts("capabilities")
     try:
         async with here.pool.acquire() as conn:
             about = values["number"] if form == "licence" else values["about"]
             stands = await _stands(request, conn, action, about)
-            subject, after = _read(form, values, chosen, stands=stands, book=here.book, now=here.now())
+            subject, after = _read(form, values, chosen, stands=stands, book=here.book)
             if form == "correction":
                 await _check_correction(conn, here.book, after)
             if form == "deposit" and about not in {
@@ -283,7 +261,6 @@ def _read(
     *,
     stands: Mapping[str, Any],
     book: int,
-    now: datetime,
 ) -> tuple[str, dict[str, Any]]:
     """(subject, after) of what was typed. Raises `Refused` with the field."""
     match form:
@@ -323,7 +300,7 @@ def _read(
             if not stands:
                 raise Refused("not_found", field="order")
             return values["about"], {"order": values["about"], "course": values["course"]}
-        case "licence":
+        case _:
             return values["number"], {
                 "number": values["number"],
                 "issuer": values["issuer"],
@@ -332,10 +309,6 @@ def _read(
                 # a licence is good through its last day
                 "valid_until": _day(values["until"], field="valid_until", plus=1),
             }
-        case _:
-            document = _document(values["document"])
-            effective = _moment(values["effective"], now=now)
-            return f"version-{document.get('version', '')}", {"document": document, "effective_at": effective}
 
 
 def _fen(text: str) -> int:
@@ -352,29 +325,3 @@ def _day(text: str, *, field: str, plus: int = 0) -> str:
     except (ValueError, OverflowError):
         raise Refused("field_invalid", field=field) from None
     return datetime.combine(day, time(), tzinfo=BEIJING).astimezone(UTC).isoformat()
-
-
-def _moment(text: str, *, now: datetime) -> str:
-    """A minute on Beijing's clock as an ISO time in UTC; empty means as soon as it is approved."""
-    if not text:
-        return now.astimezone(UTC).isoformat(timespec="seconds")
-    try:
-        moment = datetime.strptime(text, "%Y-%m-%dT%H:%M").replace(tzinfo=BEIJING)
-    except ValueError:
-        raise Refused("field_invalid", field="effective_at") from None
-    return moment.astimezone(UTC).isoformat(timespec="seconds")
-
-
-def _document(text: str) -> dict[str, Any]:
-    """A rate card's JSON. A number with a point is refused: the figures are integers."""
-    try:
-        document = json.loads(text, parse_float=_no_float, parse_constant=_no_float)
-    except (ValueError, RecursionError):
-        raise Refused("field_invalid", field="document") from None
-    if not isinstance(document, dict):
-        raise Refused("field_invalid", field="document")
-    return document
-
-
-def _no_float(text: str) -> Any:
-    raise ValueError(text)
