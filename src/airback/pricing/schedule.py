@@ -39,14 +39,6 @@ def check_schedule(published: Iterable[RateCard], card: RateCard, *, now: dateti
             raise Refused("card_gap", field=_ENDS)
 
 
-def scheduled(cards: Iterable[RateCard], *, now: datetime) -> list[RateCard]:
-    """Cards that have yet to take effect, the first one first."""
-    return sorted(
-        (card for card in cards if card.effective_from > now),
-        key=lambda card: (card.effective_from, card.version),
-    )
-
-
 def _in_force_all_the_way(cards: list[RateCard], *, now: datetime, until: datetime) -> bool:
     """Whether some card is in force at each moment from `now` to just before `until`: it can only fail where one ends."""
     if not cards:
