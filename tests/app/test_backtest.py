@@ -30,7 +30,9 @@ async def street(database_url: str, pool: asyncpg.Pool, tmp_path: Path) -> Stree
     street = await open_street(database_url, pool, tmp_path / "keys")
     for carrier in ("cmcc", "ctcc"):
         await street.demands(carrier, *[30_000] * 6)
-    asks = [street.ask_balance(street.line(f"1380013800{n}"), 5_000 + 1_000 * n, seller=f"s{n}") for n in range(4)]
+    asks = [
+        street.ask_balance(street.line(f"1380013800{n}"), 5_000 + 1_000 * n, seller=f"s{n}") for n in range(4)
+    ]
     asks += [street.ask_card(street.card("ctcc", 10_000), seller=f"c{n}") for n in range(3)]
     asks.append(street.ask_card(street.card("cmcc", 10_000, true_fen=5_000), seller="other-face"))
     asks.append(street.ask_card(street.card("cbn", 10_000), seller="unwanted"))
@@ -78,9 +80,10 @@ async def test_a_point_less_for_sellers_is_a_point_more_for_the_operator(street:
 async def test_the_newest_count_when_there_are_more_than_are_asked_for(street: Street) -> None:
     async with street.pool.acquire() as conn:
         found = await replayed(conn, book=BOOK, card=CARD, days=1, now=datetime.now(UTC), most=3)
-        assert found.cut and sum(
-            (found.replay.whole.happened.orders, found.replay.whole.happened.refused.total())
-        ) == 3
+        assert (
+            found.cut
+            and sum((found.replay.whole.happened.orders, found.replay.whole.happened.refused.total())) == 3
+        )
         whole = await replayed(conn, book=BOOK, card=CARD, days=1, now=datetime.now(UTC), most=9)
         assert not whole.cut and whole.replay.whole.happened.orders == 8
 
@@ -152,7 +155,9 @@ async def test_the_command_tells_people_and_machines(
     made = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert {"orders", "days", "happened", "would_be", "difference", "segments"} <= made.keys()
     assert (made["orders"], made["days"], made["margin_ppm"], made["card_version"]) == (8, 2, 0, 1)
-    figures = [made[side][key] for side in ("happened", "would_be", "difference") for key in made["difference"]]
+    figures = [
+        made[side][key] for side in ("happened", "would_be", "difference") for key in made["difference"]
+    ]
     assert all(type(figure) is int for figure in figures)
     assert await backtest.run(argparse.Namespace(**words, json=False)) == 0
     shown = capsys.readouterr().err

@@ -137,7 +137,11 @@ async def test_an_expired_or_rejected_proposal_gives_the_draft_back(street: Stre
         ({"name": "x" * 81}, "field_invalid", "name"),
         ({"document": {}}, "field_missing", "v"),
         ({"document": [1]}, "field_invalid", "document"),
-        ({"document": {**DEFAULT_CARD, "sources": {f"{n}": "x" * 400 for n in range(400)}}}, "field_invalid", None),
+        (
+            {"document": {**DEFAULT_CARD, "sources": {f"{n}": "x" * 400 for n in range(400)}}},
+            "field_invalid",
+            None,
+        ),
     ],
 )
 async def test_what_is_no_draft_is_refused_by_name(
@@ -152,7 +156,10 @@ async def test_what_is_no_draft_is_refused_by_name(
 
 
 async def test_a_document_too_large_to_be_proposed_is_not_kept(street: Street) -> None:
-    wide = {**DEFAULT_CARD, "sources": {**DEFAULT_CARD["sources"], **{f"s{n}": "x" * 390 for n in range(400)}}}
+    wide = {
+        **DEFAULT_CARD,
+        "sources": {**DEFAULT_CARD["sources"], **{f"s{n}": "x" * 390 for n in range(400)}},
+    }
     with pytest.raises(Refused) as refused:
         await start(street, document=wide)
     assert refused.value.code == "body_too_large"

@@ -38,7 +38,10 @@ def quoted(**ask: Any) -> dict[str, Any]:
 
 def sold(quote: dict[str, Any], *, price_ppm: int = 960_000, **over: Any) -> PastOrder:
     pays_fen = quote["face_fen"] * price_ppm // PPM
-    return PastOrder(**{"ended": SOLD, "code": None, "quote": quote, "outlets_pay_fen": pays_fen, "least_ppm": price_ppm} | over)
+    return PastOrder(
+        **{"ended": SOLD, "code": None, "quote": quote, "outlets_pay_fen": pays_fen, "least_ppm": price_ppm}
+        | over
+    )
 
 
 def replayed(by: RateCard, *orders: PastOrder, **over: Any) -> Replay:
@@ -65,7 +68,11 @@ def orders_of(found: list[tuple[dict[str, Any], int]]) -> list[PastOrder]:
 
 def feasible(orders: list[PastOrder]) -> list[PastOrder]:
     """Those that an outlet would have taken by the card they were quoted by."""
-    return [order for order in orders if (order.least_ppm or 0) >= -(-order.quote["gross_fen"] * PPM // order.quote["face_fen"])]
+    return [
+        order
+        for order in orders
+        if (order.least_ppm or 0) >= -(-order.quote["gross_fen"] * PPM // order.quote["face_fen"])
+    ]
 
 
 @given(sales)
@@ -101,7 +108,9 @@ def test_a_higher_margin_never_sells_more(
     found: list[tuple[dict[str, Any], int]], margin_ppm: int, more_ppm: int
 ) -> None:
     orders = orders_of(found)
-    low, high = (replayed(THE_CARD, *orders, margin_ppm=m).whole.would_be for m in (margin_ppm, margin_ppm + more_ppm))
+    low, high = (
+        replayed(THE_CARD, *orders, margin_ppm=m).whole.would_be for m in (margin_ppm, margin_ppm + more_ppm)
+    )
     assert high.orders <= low.orders and high.refused["no_outlet"] >= low.refused["no_outlet"]
 
 
@@ -171,16 +180,16 @@ def test_what_did_not_end_in_a_sale_stays_so_and_what_is_under_way_counts_nowher
 
 def test_a_card_of_another_face_is_asked_for_by_its_first_quote_and_paid_by_the_second() -> None:
     first = quoted(product="card")
-    second = (
-        requote(first, card=THE_CARD, face_fen=3_000, quote_id=OTHER_ID, issued_at=NOW) | _UNSIGNED
-    )
+    second = requote(first, card=THE_CARD, face_fen=3_000, quote_id=OTHER_ID, issued_at=NOW) | _UNSIGNED
     order = sold(second, first_quote=first, price_ppm=990_000)
     # 30 yuan is no face value of this card's list, and below its least amount: neither counts any more
     dear = card(card_faces_fen=[10_000], limits__card__least_fen=10_000)
     found = replayed(dear, order).whole
     assert found.would_be.orders == 1 and found.sellers_same == 1
     assert found.happened.face_fen == 3_000 and found.happened.sellers_fen == second["net_fen"]
-    assert dict(replayed(card(card_faces_fen=[3_000]), order).whole.would_be.refused) == {"card_face_unknown": 1}
+    assert dict(replayed(card(card_faces_fen=[3_000]), order).whole.would_be.refused) == {
+        "card_face_unknown": 1
+    }
 
 
 def test_a_promotion_yet_to_begin_shows_when_the_orders_are_taken_to_come_then() -> None:

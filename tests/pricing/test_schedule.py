@@ -18,7 +18,9 @@ def dated(begins: int, ends: int | None = None, *, version: int = 1) -> RateCard
     def day(days: int) -> str:
         return (NOW + timedelta(days=days)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
-    return card(version=version, effective_from=day(begins), effective_until=None if ends is None else day(ends))
+    return card(
+        version=version, effective_from=day(begins), effective_until=None if ends is None else day(ends)
+    )
 
 
 STANDING = dated(-30)

@@ -12,7 +12,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Final
 
-from airback.domain.assets import CARD, airtime
+from airback.domain.assets import CARD, CARRIERS, PRODUCTS, airtime
 from airback.domain.money import PPM
 from airback.domain.refusals import Refused
 from airback.pricing.cards import RateCard
@@ -292,10 +292,17 @@ def _segments(quote: Quote, card: RateCard) -> tuple[tuple[str, str], ...]:
     return ("asset", airtime(quote.carrier, quote.product)), ("face", face), ("tier", tier or NO_TIER)
 
 
-_ORDER: Final = ("asset", "face", "tier")
-_FACES: Final = (*(name for _, name in _FACE_BANDS), _LAST_BAND)
+#: Segments in the order they are told; tiers come by their name, what has none last.
+_ORDER: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        "asset": tuple(airtime(carrier, product) for carrier in CARRIERS for product in PRODUCTS),
+        "face": (*(name for _, name in _FACE_BANDS), _LAST_BAND),
+        "tier": (),
+    }
+)
 
 
 def _place(segment: tuple[str, str]) -> tuple[int, int, str]:
     by, key = segment
-    return _ORDER.index(by), _FACES.index(key) if by == "face" else int(key == NO_TIER), key
+    known = _ORDER[by]
+    return list(_ORDER).index(by), known.index(key) if key in known else int(key == NO_TIER), key

@@ -56,7 +56,10 @@ def test_what_the_form_shows_it_reads_back_to_the_last_figure(
     base: int, share: int, fixed_fen: int, days: int | None, on: bool, until: str | None
 ) -> None:
     document = copy.deepcopy(DEFAULT_CARD)
-    document["charges"] = [CHARGE | {"fixed_fen": fixed_fen, "on": on}, CHARGE | {"name": "b", "assets": None}]
+    document["charges"] = [
+        CHARGE | {"fixed_fen": fixed_fen, "on": on},
+        CHARGE | {"name": "b", "assets": None},
+    ]
     factors = document["factors"]
     factors["base"]["rates_ppm"] = {"cmcc.balance": base}
     factors["promotion"] |= {"carriers_ppm": {"ctcc": share}, "on": on, "until": until}
@@ -87,7 +90,10 @@ def test_every_figure_of_the_card_has_a_field_of_its_own() -> None:
 
 def test_a_factor_that_a_later_card_brings_has_its_fields() -> None:
     document = copy.deepcopy(DEFAULT_CARD)
-    document["factors"]["volume"] = CHARGE | {"steps": [{"from_orders": 10, "rate_ppm": 500}], "classes": ["a", "b"]}
+    document["factors"]["volume"] = CHARGE | {
+        "steps": [{"from_orders": 10, "rate_ppm": 500}],
+        "classes": ["a", "b"],
+    }
     shown = {entry.name: entry for entry in entries(document)}
     assert shown["factors.volume.steps.0.rate_ppm"].text == "0.05"
     assert shown["factors.volume.steps.1.rate_ppm"].text == ""

@@ -151,7 +151,10 @@ async def test_a_form_that_is_refused_keeps_what_was_typed_and_says_where(desk: 
         ({"factors.face.bands.0.upto_fen": "200"}, "factors.face.bands.1.upto_fen", "逐档递增"),
         ({"factors.region.places": "11 9"}, "factors.region.places", "级别须是上面列出的"),
         (
-            {"factors.promotion.from": "2026-12-02T00:00:00", "factors.promotion.until": "2026-12-01T00:00:00"},
+            {
+                "factors.promotion.from": "2026-12-02T00:00:00",
+                "factors.promotion.until": "2026-12-01T00:00:00",
+            },
             "factors.promotion.until",
             "结束须晚于开始",
         ),
@@ -310,10 +313,20 @@ async def test_the_preview_says_in_money_what_would_have_changed(
     draft = await start(chen)
     unchanged = (await chen.get(f"{draft}/preview")).text
     assert "¥0.00" in unchanged and "不变 33 笔" in unchanged
-    assert (await change(chen, draft, **{BASE: "87", "factors.base.rates_ppm.cbn.card": ""})).status_code == 303
+    assert (
+        await change(chen, draft, **{BASE: "87", "factors.base.rates_ppm.cbn.card": ""})
+    ).status_code == 303
     answer = await chen.get(f"{draft}/preview?days=2")
     assert answer.status_code == 200
-    for said in ("共 33 笔成交", "未计入", "在途 1 笔", "not_bought", "no_outlet", "order_expired", "data-chart"):
+    for said in (
+        "共 33 笔成交",
+        "未计入",
+        "在途 1 笔",
+        "not_bought",
+        "no_outlet",
+        "order_expired",
+        "data-chart",
+    ):
         assert said in answer.text, said
     # four of the carrier's balances and the operator's own sell for one point less
     assert re.search(r"5 / 0", answer.text)

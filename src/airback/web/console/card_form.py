@@ -15,10 +15,24 @@ from typing import Any, Final
 from airback.domain.assets import CARRIERS, PRODUCTS, airtime
 from airback.domain.money import MAX_FEN, percent
 from airback.domain.refusals import Refused
-from airback.pricing.cards import parse_card
+from airback.pricing.cards import DEFAULT_CARD, parse_card
 from airback.web.templates import BEIJING, plain_yuan
 
 Keys = tuple[str | int, ...]
+
+
+def _keys_of(part: Any) -> Iterator[str]:
+    if isinstance(part, Mapping):
+        for key, inner in part.items():
+            yield key
+            yield from _keys_of(inner)
+    elif isinstance(part, list):
+        for inner in part:
+            yield from _keys_of(inner)
+
+
+#: Where each key of a card stands among the others, by its first place in the card an installation starts with.
+_PLACES: Final = {key: place for place, key in enumerate(dict.fromkeys(_keys_of(DEFAULT_CARD)))}
 
 _PERCENT: Final = re.compile(r"([-−]?)([0-9]{1,3})(?:\.([0-9]{1,4}))?\s*%?", re.ASCII)
 _YUAN: Final = re.compile(r"([0-9]{1,9})(?:\.([0-9]{1,2}))?", re.ASCII)
@@ -122,6 +136,13 @@ class Entry:
     optional: bool = False
     fault: Fault | None = None
 
+    @property
+    def said(self) -> str:
+        """What stands in it, with its unit."""
+        if self.kind == "flag":
+            return "✓" if self.text else "–"
+        return f"{self.text} {self.unit}".strip() if self.text else "–"
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -130,6 +151,16 @@ class Row:
     entries: tuple[Entry, ...]
     key: str = ""
     spare: bool = False
+
+    @property
+    def figure(self) -> tuple[str, str] | None:
+        """(of what, how much) as a person reads it; None where nothing is said, and for what is too long to be read so."""
+        first, *rest = self.entries
+        if self.spare or first.kind == "lines" or (first.kind == "time" and not first.text):
+            return None
+        if not rest:
+            return first.label, first.said
+        return f"{first.label} {first.said}", ", ".join(entry.said for entry in rest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +174,24 @@ class Group:
     about: tuple[Entry, ...]
     faulty: bool
 
+    @property
+    def source(self) -> str:
+        """The source its figures come from; empty where the part has none."""
+        return next((entry.text for entry in self.about if entry.kind == "source"), "")
+
+
+def in_order(document: Mapping[str, Any]) -> dict[str, Any]:
+    """The document with its keys in the order of the card that an installation starts with, unknown ones last: the
+    database keeps them in an order of its own."""
+
+    def sorted_part(part: Any) -> Any:
+        if isinstance(part, Mapping):
+            keys = sorted(part, key=lambda key: _PLACES.get(key, len(_PLACES)))
+            return {key: sorted_part(part[key]) for key in keys}
+        return [sorted_part(item) for item in part] if isinstance(part, list) else part
+
+    return dict(sorted_part(document))
+
 
 def groups(
     document: Mapping[str, Any],
@@ -153,7 +202,7 @@ def groups(
 ) -> list[Group]:
     """The form of a document. With `typed` (a field's text by its name) it shows what was typed, and the `faults` beside."""
     found = []
-    for path, keys, part in _parts(document):
+    for path, keys, part in _parts(in_order(document)):
         entries = list(_entries(part, keys, language, f"{path} ", top=path))
         if typed is not None:
             entries = [replace(entry, text=typed(entry.name)) for entry in entries]

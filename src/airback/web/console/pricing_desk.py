@@ -27,7 +27,7 @@ from airback.staff.roles import Permission
 from airback.store import rate_card_drafts as drafts
 from airback.store.rate_card_drafts import PREFIX, Draft, State
 from airback.web.console.approvals import APPROVALS
-from airback.web.console.card_form import Fault, filled, groups, unplaced
+from airback.web.console.card_form import Fault, Group, filled, groups, in_order, unplaced
 from airback.web.console.desk import (
     MOST_BODY,
     AnyRequest,
@@ -40,7 +40,7 @@ from airback.web.console.desk import (
     show,
     visitor,
 )
-from airback.web.console.figures import Difference, differences, figures
+from airback.web.console.figures import Difference, differences
 from airback.web.layout import language_of
 from airback.web.templates import BEIJING
 
@@ -78,23 +78,9 @@ def by_factor(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Facto
     ]
 
 
-def factors(document: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Every part of the card that makes or changes a price, with its figures as text."""
-    parts = [(f"factors.{name}", part) for name, part in document["factors"].items()]
-    parts.append(("fee", document["fee"]))
-    parts += [(f"charges[{index + 1}]", part) for index, part in enumerate(document["charges"])]
-    parts += [(f"rails.{name}", part) for name, part in document["rails"].items()]
-    return [
-        {
-            "path": path,
-            "zh": part["zh"],
-            "en": part["en"],
-            "on": part.get("on", True),
-            "source": part.get("source", ""),
-            "figures": figures(part),
-        }
-        for path, part in parts
-    ]
+def factors(document: Mapping[str, Any], *, language: str) -> list[Group]:
+    """Every part of the card that makes or changes a price."""
+    return [group for group in groups(document, language=language) if group.source]
 
 
 def read_document(text: str) -> dict[str, Any]:
@@ -147,7 +133,7 @@ async def _prices_page(
             conn=conn,
             row=row,
             card=None if row is None else parse_card(row.document),
-            factors=[] if row is None else factors(row.document),
+            factors=[] if row is None else factors(row.document, language=language_of(request)),
             outside=[] if row is None else outside_sources(parse_card(row.document)),
             scheduled=sorted(
                 (one for one in versions if one.effective_at > now), key=lambda one: one.effective_at
@@ -270,7 +256,7 @@ async def draft_document(request: AnyRequest, public: FromPath[str]) -> Response
     async with platform(request).pool.acquire() as conn:
         draft = await find_draft(request, conn, public)
     return Response(
-        content=json.dumps(draft.document, ensure_ascii=False, indent=2),
+        content=json.dumps(in_order(draft.document), ensure_ascii=False, indent=2),
         media_type="application/json",
         headers={
             "cache-control": "no-store",
@@ -319,7 +305,7 @@ async def _edit_page(
         faults=found,
         loose=unplaced(draft.document, found),
         by_json=by_json,
-        document_text=json.dumps(draft.document, ensure_ascii=False, indent=2)
+        document_text=json.dumps(in_order(draft.document), ensure_ascii=False, indent=2)
         if document_text is None
         else document_text,
         refused=refused,
@@ -484,7 +470,7 @@ async def _version_page(
             row=row,
             card=parse_card(row.document),
             in_force=stands.get("version"),
-            factors=factors(row.document),
+            factors=factors(row.document, language=language_of(request)),
             outside=outside_sources(parse_card(row.document)),
             changes=by_factor(stands.get("document", {}), row.document),
             refused=refused,
@@ -535,7 +521,7 @@ async def back_form(request: AnyRequest, version: FromPath[int]) -> Response[Any
 
 
 def _prices(document: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in document.items() if key not in _GIVEN}
+    return {key: value for key, value in in_order(document).items() if key not in _GIVEN}
 
 
 def _part_of(path: str) -> str:
