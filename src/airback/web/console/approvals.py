@@ -15,8 +15,8 @@ from airback.staff.actions import ACTIONS, Form
 from airback.staff.roles import Permission
 from airback.store import proposals
 from airback.store.proposals import Proposal
+from airback.web.console.card_changes import FactorDifference, by_factor
 from airback.web.console.desk import AnyRequest, Visitor, asked, go, platform, posted, show, visitor
-from airback.web.console.figures import Difference, differences
 from airback.web.layout import language_of
 
 PAGE: Final = 50
@@ -77,12 +77,10 @@ async def _one(
     language = language_of(request)
     action = ACTIONS[found.action]
     changes = action.changes(before=found.before, after=found.after, language=language)
-    inner: list[Difference] = []
+    inner: list[FactorDifference] = []
     if any(change.form is Form.DOCUMENT for change in changes):
-        before, after = found.before.get("document"), found.after.get("document")
-        inner = differences(
-            before if isinstance(before, dict) else {}, after if isinstance(after, dict) else {}
-        )
+        documents = (found.before.get("document"), found.after.get("document"))
+        inner = by_factor(*(one if isinstance(one, dict) else {} for one in documents), language=language)
     hindrance = propose.may_decide(found, by=who.name, roles=who.roles, now=now)
     return await show(
         request,

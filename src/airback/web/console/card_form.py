@@ -72,6 +72,7 @@ _LABELS: Final[Mapping[str, tuple[str, str]]] = {
     "fixed_fen": ("每笔固定", "Fixed, each"),
     "switch": ("反转正负号", "Turn the sign"),
     "name": ("代号", "Code"),
+    "on": ("启用", "On"),
     "assets": ("适用品种", "Applies to"),
     "places": ("地区与级别", "Places and their tiers"),
     "card_faces_fen": ("收购的卡面值", "Face values of cards bought"),
@@ -165,14 +166,15 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """One part of the card: a factor, the fee, a rail. `switch` is the field that turns it on, where it has one."""
+    """One part of the card: a factor, the fee, a rail. `switch` is the field that turns it on, where it has one; `about` are
+    the fields about its figures, `faulty` those that were not taken."""
 
     path: str
     title: str
     switch: Entry | None
     rows: tuple[Row, ...]
     about: tuple[Entry, ...]
-    faulty: bool
+    faulty: tuple[Entry, ...]
 
     @property
     def source(self) -> str:
@@ -216,7 +218,7 @@ def groups(
                 switch=switch,
                 rows=tuple(_rows([entry for entry in rest if not entry.about], part, keys)),
                 about=tuple(entry for entry in rest if entry.about),
-                faulty=any(entry.fault for entry in entries),
+                faulty=tuple(entry for entry in entries if entry.fault),
             )
         )
     return found

@@ -6,7 +6,6 @@ so does going back to an earlier version.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -27,6 +26,7 @@ from airback.staff.roles import Permission
 from airback.store import rate_card_drafts as drafts
 from airback.store.rate_card_drafts import PREFIX, Draft, State
 from airback.web.console.approvals import APPROVALS
+from airback.web.console.card_changes import by_factor
 from airback.web.console.card_form import Fault, Group, filled, groups, in_order, unplaced
 from airback.web.console.desk import (
     MOST_BODY,
@@ -40,42 +40,18 @@ from airback.web.console.desk import (
     show,
     visitor,
 )
-from airback.web.console.figures import Difference, differences
 from airback.web.layout import language_of
 from airback.web.templates import BEIJING
 
 PRICES: Final = "/console/prices"
 SECTION: Final = "prices"
 _MOST_REVISION: Final = 12
-#: Parts of a document that say nothing of its prices: the version and the time are given at publication.
-_GIVEN: Final = frozenset({"v", "version", "effective_from"})
-
-
-@dataclass(frozen=True, slots=True)
-class FactorDifference:
-    """One part of two cards where they differ, with each place inside it."""
-
-    path: str
-    zh: str
-    en: str
-    lines: tuple[Difference, ...]
 
 
 def standing(cards: Sequence[CardRow], *, now: datetime) -> dict[str, Any]:
     """What stands now, as a proposal's `before`: the version in force and its document; {} when none is."""
     card = console.in_force(cards, now=now)
     return {} if card is None else {"version": str(card.version), "document": card.document}
-
-
-def by_factor(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[FactorDifference]:
-    """What differs between two cards, part by part."""
-    found: dict[str, list[Difference]] = {}
-    for line in differences(_prices(before), _prices(after)):
-        found.setdefault(_part_of(line.path), []).append(line)
-    return [
-        FactorDifference(path, *_names(path, before, after), tuple(_inside(line, path) for line in lines))
-        for path, lines in found.items()
-    ]
 
 
 def factors(document: Mapping[str, Any], *, language: str) -> list[Group]:
@@ -229,7 +205,7 @@ async def _draft_page(
             draft=draft,
             state=draft.state(now=now),
             in_force=stands.get("version"),
-            changes=by_factor(stands.get("document", {}), draft.document),
+            changes=by_factor(stands.get("document", {}), draft.document, language=language_of(request)),
             outside=outside_sources(card),
             ends=card.effective_until,
             unfit=_unfit(draft, versions, now=now),
@@ -472,7 +448,7 @@ async def _version_page(
             in_force=stands.get("version"),
             factors=factors(row.document, language=language_of(request)),
             outside=outside_sources(parse_card(row.document)),
-            changes=by_factor(stands.get("document", {}), row.document),
+            changes=by_factor(stands.get("document", {}), row.document, language=language_of(request)),
             refused=refused,
             reason=reason,
         )
@@ -518,34 +494,6 @@ async def back_form(request: AnyRequest, version: FromPath[int]) -> Response[Any
             request, who, version, status=refused.refusal.status, refused=refused, reason=reason
         )
     return go(f"{APPROVALS}/{ids.public('pro', proposal)}?told=proposed")
-
-
-def _prices(document: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in in_order(document).items() if key not in _GIVEN}
-
-
-def _part_of(path: str) -> str:
-    """The part of the card that a path lies in: `factors.base`, `rails.alipay`, `fee`, `charges[1]`."""
-    head, _, rest = path.partition(".")
-    return f"{head}.{rest.partition('.')[0]}" if head in ("factors", "rails") else head
-
-
-def _inside(line: Difference, part: str) -> Difference:
-    return Difference(line.path.removeprefix(part).removeprefix(".") or part, line.before, line.after)
-
-
-def _names(path: str, *documents: Mapping[str, Any]) -> tuple[str, str]:
-    """What the part calls itself in zh-CN and English, in the newest of the documents that has it."""
-    head, _, rest = path.partition(".")
-    for document in reversed(documents):
-        if head.startswith("charges["):
-            content: Any = dict(enumerate(document.get("charges", ()))).get(int(head[8:-1]) - 1)
-        else:
-            content = document.get(head, {})
-            content = content.get(rest) if rest and isinstance(content, Mapping) else content
-        if isinstance(content, Mapping) and "zh" in content:
-            return str(content["zh"]), str(content["en"])
-    return path, path
 
 
 def _no_float(text: str) -> Any:
