@@ -205,3 +205,21 @@ async def test_what_was_scheduled_between_proposal_and_approval_keeps_its_day(st
     assert [card.version for card in await cards(street)] == [1, 2]
     alarm = await street.pool.fetchrow("SELECT kind, subject FROM alarms WHERE kind LIKE 'decision%'")
     assert tuple(alarm) == ("decision_impossible", ids.public("pro", proposals[1]))
+
+
+async def test_a_scheduled_card_is_replaced_by_another_that_two_people_agree_on(street: Street) -> None:
+    tomorrow = f"{now() + timedelta(days=1):%Y-%m-%dT%H:%M:%S+00:00}"
+    await approve(street, await put(street, await start(street), effective_at=tomorrow))
+    await folded(street)
+    better = await start(street)
+    await save(street, better)
+    for replaces, code in ((None, "card_overlap"), (1, "field_invalid"), (7, "field_invalid")):
+        with pytest.raises(Refused) as refused:
+            await put(street, better, revision=2, effective_at=tomorrow, replaces=replaces)
+        assert refused.value.code == code
+    await approve(street, await put(street, better, revision=2, effective_at=tomorrow, replaces=2))
+    await folded(street)
+    found = await cards(street)
+    assert card_in_force(found, now() + timedelta(days=2)).version == 3
+    assert card_in_force(found, now()).version == 1
+    assert not await street.pool.fetchval("SELECT count(*) FROM alarms WHERE kind LIKE 'decision%'")

@@ -71,3 +71,19 @@ def test_a_card_that_would_leave_two_prices_or_none_is_refused(
     with pytest.raises(Refused) as refused:
         check_schedule(published, candidate, now=NOW)
     assert (refused.value.code, refused.value.field) == (code, field)
+
+
+def test_a_card_comes_in_the_place_of_a_scheduled_one_at_its_moment() -> None:
+    published = [STANDING, dated(3, 5, version=2), dated(5, version=3)]
+    check_schedule(published, dated(5), now=NOW, replaces=3)
+    check_schedule(published, dated(3, 5), now=NOW, replaces=2)
+    with pytest.raises(Refused) as refused:  # what follows the one it replaces has to follow it as well
+        check_schedule(published, dated(3, 4), now=NOW, replaces=2)
+    assert refused.value.code == "card_gap"
+
+
+@pytest.mark.parametrize(("begins", "replaces"), [(4, 2), (3, 9), (0, 1), (3, 1)])
+def test_what_is_not_scheduled_for_that_moment_cannot_be_replaced(begins: int, replaces: int) -> None:
+    with pytest.raises(Refused) as refused:
+        check_schedule([STANDING, dated(3, version=2)], dated(begins), now=NOW, replaces=replaces)
+    assert (refused.value.code, refused.value.field) == ("field_invalid", "replaces")

@@ -18,8 +18,8 @@ RATE_CARD_REFUSALS: Final = (
         409,
         "生效时间与另一份已排期的价格表重叠。",
         "Its dates overlap with those of another scheduled rate card.",
-        "请改在另一份开始之前结束,或换一个生效时间。",
-        "End it before the other begins, or choose another time.",
+        "请换一个时间,或选择替换那一份。",
+        "Choose another time, or let it come in place of that one.",
     ),
     Refusal(
         "card_gap",

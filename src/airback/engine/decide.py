@@ -10,6 +10,7 @@ from airback.domain.effects import Kind, Outcome, Result
 from airback.domain.refusals import Refused
 from airback.engine.batch import Batch
 from airback.engine.correct import settle_correction
+from airback.engine.propose import replaced
 from airback.engine.reconcile import resolve_break
 from airback.engine.records import Answer, Letter, Order
 from airback.engine.reserve import release_fills, reopen, settle_earmark
@@ -154,7 +155,8 @@ def _possible(batch: Batch, letter: Letter, after: dict[str, Any]) -> bool:
             card = parse_card(_card_document(batch, after))
             # a card that was published meanwhile, also in this very batch, may have taken its days
             meanwhile = (parse_card(one["document"]) for one in batch.rate_cards)
-            check_schedule([*batch.rate_cards_known.values(), *meanwhile], card, now=batch.now)
+            cards = [*batch.rate_cards_known.values(), *meanwhile]
+            check_schedule(cards, card, now=batch.now, replaces=replaced(after))
         except Refused:
             return False
     if action == "operations:book:resume":

@@ -106,8 +106,10 @@ async def propose_draft(
     roles: Collection[str],
     now: datetime,
     entropy: Callable[[int], bytes],
+    replaces: int | None = None,
 ) -> int:
-    """Propose to publish a draft as it stood at `revision`; the proposal's id. `effective_at` is an ISO time.
+    """Propose to publish a draft as it stood at `revision`; the proposal's id. `effective_at` is an ISO time, `replaces` the
+    version of the card that is scheduled for it, in whose place this one comes.
 
     Raises Refused as `propose` does, `not_found`, `draft_closed`, `draft_changed`.
     """
@@ -121,7 +123,8 @@ async def propose_draft(
             action=PUBLISH,
             subject=found.public_id,
             before=before,
-            after={"document": found.document, "effective_at": effective_at},
+            after={"document": found.document, "effective_at": effective_at}
+            | ({} if replaces is None else {"replaces": str(replaces)}),
             reason=reason,
             by=by,
             roles=roles,

@@ -192,7 +192,18 @@ async def _check_rate_card(
         raise Refused("effective_past", field="effective_at")
     card = parse_card(in_force_from(document, max(moment, now)))
     published = await conn.fetch(books.SQL.rate_cards, book, 0)
-    check_schedule([parse_card(row["document"]) for row in published], card, now=now)
+    cards = [parse_card(row["document"]) for row in published]
+    check_schedule(cards, card, now=now, replaces=replaced(after))
+
+
+def replaced(after: Mapping[str, Any]) -> int | None:
+    """The version of the scheduled rate card in whose place another is to come. Raises `Refused` (`field_invalid`)."""
+    version = after.get("replaces")
+    if version is None:
+        return None
+    if not (isinstance(version, str) and version.isascii() and version.isdecimal() and len(version) <= 9):
+        raise Refused("field_invalid", field="replaces")
+    return int(version)
 
 
 def _moment(after: Mapping[str, Any], key: str) -> datetime:

@@ -15,16 +15,23 @@ _BEGINS: Final = "effective_at"
 _ENDS: Final = "effective_until"
 
 
-def check_schedule(published: Iterable[RateCard], card: RateCard, *, now: datetime) -> None:
+def check_schedule(
+    published: Iterable[RateCard], card: RateCard, *, now: datetime, replaces: int | None = None
+) -> None:
     """Refuse a card that does not fit beside the published ones, before it is one of them.
 
     Raises Refused with the field (`effective_at`, `effective_until`): `card_overlap` when it begins at the moment that
     another is scheduled for, within the days of one that has an end, or when another begins within its own days;
     `card_gap` when it ends and none begins at that moment, or when nothing would be in force before it. A card that
-    takes effect at once may replace whatever is in force.
+    takes effect at once may replace whatever is in force. `replaces` is the version of a scheduled card in whose place it
+    comes, at the same moment, so that the other never takes effect; `field_invalid` when there is none.
     """
     others = [one for one in published if one.effective_until is None or one.effective_until > now]
     begins, ends = card.effective_from, card.effective_until
+    if replaces is not None:
+        if not any(one.version == replaces and one.effective_from == begins > now for one in others):
+            raise Refused("field_invalid", field="replaces")
+        others = [one for one in others if one.effective_from != begins]
     if begins > now:
         for other in others:
             cut = other.effective_until is not None and other.effective_from < begins < other.effective_until

@@ -368,3 +368,21 @@ async def test_whoever_may_only_read_starts_nothing(desk: World, chen: Person) -
         assert (await chen.get(address)).status_code == 404
     assert (await chen.post(f"{PRICES}/drafts", name="x", source="77")).status_code == 404
     assert (await chen.post(f"{PRICES}/drafts", name="", source="1")).status_code == 422
+
+
+async def test_a_scheduled_version_is_replaced_at_its_moment(desk: World, chen: Person) -> None:
+    moment = datetime(2026, 12, 1, tzinfo=UTC)
+    await publish(desk, 2, at=moment)
+    draft = await start(chen)
+    assert "替换已排期的版本" in (await chen.get(draft)).text
+    wrong = await chen.post(f"{draft}/propose", revision="1", reason="改期", replaces="1")
+    assert wrong.status_code == 422 and "(replaces)" in wrong.text
+    answer = await chen.post(f"{draft}/propose", revision="1", reason="改期", replaces="2")
+    assert answer.status_code == 303
+    after = await desk.pool.fetchval("SELECT after FROM proposals")
+    assert (after["replaces"], datetime.fromisoformat(after["effective_at"])) == ("2", moment)
+    assert "替换已排期的版本" in (await chen.get(answer.headers["location"])).text
+    await publish(desk, 3, at=moment)
+    page = (await chen.get(PRICES)).text
+    scheduled = page[page.index("已排期") : page.index("定价因素")]
+    assert "versions/3" in scheduled and "versions/2" not in scheduled

@@ -111,9 +111,7 @@ async def _prices_page(
             card=None if row is None else parse_card(row.document),
             factors=[] if row is None else factors(row.document, language=language_of(request)),
             outside=[] if row is None else outside_sources(parse_card(row.document)),
-            scheduled=sorted(
-                (one for one in versions if one.effective_at > now), key=lambda one: one.effective_at
-            ),
+            scheduled=scheduled(versions, now=now),
             versions=versions,
             drafts=[
                 (draft, draft.state(now=now)) for draft in await drafts.list_drafts(conn, book=here.book)
@@ -208,11 +206,28 @@ async def _draft_page(
             changes=by_factor(stands.get("document", {}), draft.document, language=language_of(request)),
             outside=outside_sources(card),
             ends=card.effective_until,
+            scheduled=scheduled(versions, now=now),
             unfit=_unfit(draft, versions, now=now),
             refused=refused,
             values=values or {},
             told=asked(request, "told", most=20),
         )
+
+
+def scheduled(versions: Sequence[CardRow], *, now: datetime) -> list[CardRow]:
+    """Cards that have yet to take effect, the first one first; of several for one moment, the last published counts."""
+    latest = {one.effective_at: one for one in sorted(versions, key=lambda one: one.version)}
+    return [latest[moment] for moment in sorted(latest) if moment > now]
+
+
+def _scheduled(versions: Sequence[CardRow], text: str, *, now: datetime) -> CardRow | None:
+    """The scheduled card of that version; None for no text. Raises Refused `field_invalid`."""
+    if not text:
+        return None
+    for one in scheduled(versions, now=now):
+        if str(one.version) == text:
+            return one
+    raise Refused("field_invalid", field="replaces")
 
 
 def _unfit(draft: Draft, versions: Sequence[CardRow], *, now: datetime) -> Refused | None:
@@ -388,6 +403,7 @@ async def propose_form(request: AnyRequest, public: FromPath[str]) -> Response[A
     form = await posted(request, who)
     values = {
         "effective": form.text("effective", most=40),
+        "replaces": form.text("replaces", most=9),
         "reason": form.text("reason", most=MOST_REASON),
     }
     now = here.now()
@@ -395,12 +411,17 @@ async def propose_form(request: AnyRequest, public: FromPath[str]) -> Response[A
         effective = moment_of(values["effective"], field="effective_at") or now
         async with here.pool.acquire() as conn:
             draft = await find_draft(request, conn, public)
+            versions = await console.rate_cards(conn, book=here.book)
+            replaced = _scheduled(versions, values["replaces"], now=now)
+            if replaced is not None:
+                effective = replaced.effective_at
             proposal = await drafting.propose_draft(
                 conn,
                 book=here.book,
                 draft=draft.id,
                 revision=_revision(form),
-                before=standing(await console.rate_cards(conn, book=here.book), now=now),
+                before=standing(versions, now=now),
+                replaces=None if replaced is None else replaced.version,
                 effective_at=effective.astimezone(UTC).isoformat(timespec="seconds"),
                 reason=values["reason"],
                 by=who.name,
