@@ -39,10 +39,10 @@ PAGES = {
     "/console/approvals/propose/break?about={brk}": "break:propose",
     "/console/approvals/propose/correction": "correction:propose",
     "/console/approvals/propose/correction?about={cor}": "correction:propose",
-    "/console/prices/backtest": "prices:read",
+    "/console/prices/backtest": "rate_card:approve",
     "/console/prices/versions/{version}": "prices:read",
     "/console/prices/drafts/{draft}": "prices:read",
-    "/console/prices/drafts/{draft}/preview": "prices:read",
+    "/console/prices/drafts/{draft}/preview": "rate_card:approve",
     "/console/prices/drafts/{draft}/edit": "rate_card:propose",
 }
 EVERYBODY = [role.value for role in Role]

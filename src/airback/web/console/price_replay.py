@@ -1,4 +1,7 @@
-"""Past orders under another card, as a page: the preview of a draft, and the backtest of any card with another margin."""
+"""Past orders under another card, as a page: the preview of a draft, and the backtest of any card with another margin.
+
+Both show what the operator earns, so they are for whoever may approve a rate card, not for all who may read one.
+"""
 
 from typing import Any, Final
 
@@ -30,7 +33,7 @@ _DAYS: Final = 7
 @get("/prices/drafts/{public:str}/preview", name="console-draft-preview")
 async def preview_page(request: AnyRequest, public: FromPath[str]) -> Response[Any]:
     """What the orders of the last days would have come to by the draft."""
-    who = await visitor(request, needs=Permission.READ_PRICES)
+    who = await visitor(request, needs=Permission.APPROVE_RATE_CARD)
     here = platform(request)
     async with here.pool.acquire() as conn:
         draft = await find_draft(request, conn, public)
@@ -48,7 +51,7 @@ async def preview_page(request: AnyRequest, public: FromPath[str]) -> Response[A
 @get("/prices/backtest", name="console-backtest")
 async def backtest_page(request: AnyRequest) -> Response[Any]:
     """The orders of the last days by any card and margin, with the profit and loss of both sides."""
-    who = await visitor(request, needs=Permission.READ_PRICES)
+    who = await visitor(request, needs=Permission.APPROVE_RATE_CARD)
     here = platform(request)
     chosen = asked(request, "card", most=60)
     async with here.pool.acquire() as conn:
