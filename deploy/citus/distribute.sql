@@ -13,7 +13,7 @@ FROM (VALUES
     -- who writes it, who uses it, who works for it
     ('writers'), ('clients'), ('client_keys'), ('parties'), ('staff'), ('sessions'), ('proposals'), ('licences'),
     -- what is sold, at what price, to whom
-    ('rate_cards'), ('idempotency'), ('claims'), ('verifications'), ('orders'), ('work'), ('inbox'),
+    ('rate_cards'), ('rate_card_drafts'), ('idempotency'), ('claims'), ('verifications'), ('orders'), ('work'), ('inbox'),
     ('outlets'), ('demands'), ('open_demands'), ('fills'),
     -- what is asked of far sides, and what they say
     ('effects'), ('effect_results'), ('open_effects'), ('payouts'), ('payout_orders'),

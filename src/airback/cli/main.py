@@ -260,6 +260,24 @@ def build_parser() -> argparse.ArgumentParser:
     reconcile.add_argument("--out", metavar="FILE.csv", help="write every difference")
     reconcile.set_defaults(module="reconcile")
 
+    backtest = verbs.add_parser(
+        "backtest",
+        parents=[shared, machine],
+        help="past orders under another rate card, beside what happened",
+    )
+    backtest.add_argument("--card", required=True, metavar="FILE", help="the rate card, published or not")
+    backtest.add_argument(
+        "--days", type=_back, default=30, metavar="N", help="orders of the last N days (default 30)"
+    )
+    backtest.add_argument(
+        "--margin-ppm",
+        type=_ppm,
+        default=0,
+        metavar="N",
+        help="what outlets must pay above what the seller costs, of a million of face value (default 0)",
+    )
+    backtest.set_defaults(module="backtest")
+
     bench = verbs.add_parser(
         "bench", parents=[machine], help="the platform's speed as ratios to this machine's own"
     )
@@ -325,6 +343,20 @@ def _count(text: str) -> int:
     value = int(text)
     if not 1 <= value <= 10_000_000:
         raise argparse.ArgumentTypeError("a whole number from 1 on is needed")
+    return value
+
+
+def _back(text: str) -> int:
+    value = int(text)
+    if not 1 <= value <= 366:
+        raise argparse.ArgumentTypeError("a whole number of days from 1 to 366 is needed")
+    return value
+
+
+def _ppm(text: str) -> int:
+    value = int(text)
+    if not 0 <= value <= 1_000_000:
+        raise argparse.ArgumentTypeError("a whole number from 0 to 1000000 is needed")
     return value
 
 

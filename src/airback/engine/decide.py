@@ -10,6 +10,7 @@ from airback.domain.effects import Kind, Outcome, Result
 from airback.domain.refusals import Refused
 from airback.engine.batch import Batch
 from airback.engine.correct import settle_correction
+from airback.engine.propose import replaced
 from airback.engine.reconcile import resolve_break
 from airback.engine.records import Answer, Letter, Order
 from airback.engine.reserve import release_fills, reopen, settle_earmark
@@ -20,6 +21,7 @@ from airback.orders.corrections import Correction
 from airback.orders.states import FINAL, TRANSITIONS, FillState, State
 from airback.payouts.states import FINAL as FINAL_PAYOUTS
 from airback.pricing.cards import in_force_from, parse_card
+from airback.pricing.schedule import check_schedule
 from airback.reconciliation.breaks import State as BreakState
 from airback.staff.actions import ACTIONS, parse_time
 
@@ -122,6 +124,7 @@ def decided(batch: Batch, letter: Letter) -> tuple[list[Answer], list[int]]:
                     "effective_at": datetime.fromisoformat(document["effective_from"]),
                     "proposed_by": body["proposed_by"],
                     "approved_by": body["decided_by"],
+                    "proposal": ids.parse_public("pro", str(body["proposal"])),
                 }
             )
         case "compliance:licence:record":
@@ -180,7 +183,11 @@ def _possible(batch: Batch, letter: Letter, after: dict[str, Any]) -> bool:
     action = letter.body["action"]
     if action == "pricing:rate_card:publish":
         try:
-            parse_card(_card_document(batch, after))
+            card = parse_card(_card_document(batch, after))
+            # a card that was published meanwhile, also in this very batch, may have taken its days
+            meanwhile = (parse_card(one["document"]) for one in batch.rate_cards)
+            cards = [*batch.rate_cards_known.values(), *meanwhile]
+            check_schedule(cards, card, now=batch.now, replaces=replaced(after))
         except Refused:
             return False
     if action == "operations:book:resume":

@@ -257,6 +257,7 @@ async def _decisions(conn: Any, batch: Batch) -> None:
             card["proposed_by"],
             card["approved_by"],
             batch.now,
+            card["proposal"],
         )
     if batch.resolved:
         await conn.execute(SQL.resolve_breaks, batch.book, batch.now, *_columns(batch.resolved))

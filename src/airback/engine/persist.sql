@@ -183,8 +183,8 @@ UPDATE books SET routing = $2, pause_reason = $3, sending = sending OR $2,
 WHERE book = $1
 
 -- name: insert_rate_card
-INSERT INTO rate_cards (book, version, document, effective_at, proposed_by, approved_by, created_at)
-SELECT $1, coalesce(max(version), 0) + 1, jsonb_set($2, '{version}', to_jsonb(coalesce(max(version), 0) + 1)), $3, $4, $5, $6
+INSERT INTO rate_cards (book, version, document, effective_at, proposed_by, approved_by, created_at, proposal)
+SELECT $1, coalesce(max(version), 0) + 1, jsonb_set($2, '{version}', to_jsonb(coalesce(max(version), 0) + 1)), $3, $4, $5, $6, $7
 FROM rate_cards WHERE book = $1
 
 -- name: insert_agreement

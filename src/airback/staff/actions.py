@@ -239,6 +239,13 @@ ACTIONS: Final = MappingProxyType(
                 ),
                 after=(
                     Field("effective_at", Form.TIME, "生效时间", "In force from"),
+                    Field(
+                        "replaces",
+                        Form.TEXT,
+                        "替换已排期的版本",
+                        "In place of scheduled version",
+                        optional=True,
+                    ),
                     Field("document", Form.DOCUMENT, "价格表", "Rate card"),
                 ),
                 compared=frozenset({"version"}),

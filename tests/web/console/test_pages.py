@@ -39,7 +39,11 @@ PAGES = {
     "/console/approvals/propose/break?about={brk}": "break:propose",
     "/console/approvals/propose/correction": "correction:propose",
     "/console/approvals/propose/correction?about={cor}": "correction:propose",
-    "/console/approvals/propose/rate-card": "rate_card:propose",
+    "/console/prices/backtest": "rate_card:approve",
+    "/console/prices/versions/{version}": "prices:read",
+    "/console/prices/drafts/{draft}": "prices:read",
+    "/console/prices/drafts/{draft}/preview": "rate_card:approve",
+    "/console/prices/drafts/{draft}/edit": "rate_card:propose",
 }
 EVERYBODY = [role.value for role in Role]
 CANARY = "\"><script>alert(7)</script>&amp;'x"
@@ -47,7 +51,12 @@ CANARY = "\"><script>alert(7)</script>&amp;'x"
 
 def fill(path: str, made: dict[str, Any]) -> str:
     return path.format(
-        main=ids.public("ord", made["main"]), ref=made["ref"], brk=made["brk"], cor=made["cor"]
+        main=ids.public("ord", made["main"]),
+        ref=made["ref"],
+        brk=made["brk"],
+        cor=made["cor"],
+        draft=made["draft"],
+        version=1,
     )
 
 

@@ -1,4 +1,4 @@
-"""Forms that propose: money that came in, a licence, a pause, the result of an effect, a rate card.
+"""Forms that propose: money that came in, a licence, a pause, the result of an effect.
 
 Each form shows what stands now, reads what shall be, and hands both to `engine.propose`. Nothing is executed here.
 """
@@ -45,6 +45,7 @@ from airback.web.console.desk import (
     show,
     visitor,
 )
+from airback.web.console.typed import moment_of, read_document
 from airback.web.layout import language_of
 from airback.web.templates import BEIJING
 
@@ -100,7 +101,7 @@ async def _stands(
         case "operations:order:decide":
             order_id = ids.parse_public("ord", about)
             return await console.order_to_decide(conn, book=here.book, order_id=order_id) if order_id else {}
-        case "compliance:licence:record":
+        case _:
             for licence in await licences.list_licences(conn, book=here.book):
                 if licence.number == about:
                     return {
@@ -111,10 +112,6 @@ async def _stands(
                         "valid_until": licence.valid_until.astimezone(UTC).isoformat(),
                     }
             return {}
-        case _:
-            cards = await console.rate_cards(conn, book=here.book)
-            card = console.in_force(cards, now=here.now())
-            return {} if card is None else {"version": str(card.version), "document": card.document}
 
 
 async def _correction(conn: asyncpg.Connection, book: int, about: str) -> console.CorrectionRow | None:
@@ -175,9 +172,6 @@ async def _form(
     about = given.get("about") or asked(request, "about")
     async with here.pool.acquire() as conn:
         stands = await _stands(request, conn, action, about)
-        card_text = ""
-        if form == "rate-card":
-            card_text = given.get("document") or await _card_text(request, stands)
         return await show(
             request,
             who,
@@ -218,7 +212,6 @@ async def _form(
             open_corrections=await console.corrections(conn, book=here.book, limit=100)
             if form == "correction" and not stands
             else [],
-            card_text=card_text,
         )
 
 
@@ -245,17 +238,6 @@ def _agreement_text(stands: Mapping[str, Any]) -> str:
 
     shares = [ordered(share) for share in document["shares"]]
     return json.dumps({**ordered(document), "shares": shares}, ensure_ascii=False, indent=2)
-
-
-async def _card_text(request: AnyRequest, stands: Mapping[str, Any]) -> str:
-    """The rate card in force, to be changed: the one published, else the one the platform works with."""
-    document = stands.get("document")
-    if document is None:
-        try:
-            document = dict((await platform(request).rate_card()).document)
-        except Refused:
-            return ""
-    return json.dumps(document, ensure_ascii=False, indent=2)
 
 
 @get("/approvals/propose/{form:str}", name="console-propose")
@@ -371,8 +353,8 @@ def _read(
         case "split":
             return values["about"], {
                 "scope": values["about"],
-                "document": _document(values["document"]),
-                "effective_at": _moment(values["effective"], now=now),
+                "document": read_document(values["document"]),
+                "effective_at": _at(moment_of(values["effective"], field="effective_at") or now),
             }
         case "pause":
             if stands.get("routing") is False:
@@ -406,7 +388,7 @@ def _read(
             if not stands:
                 raise Refused("not_found", field="order")
             return values["about"], {"order": values["about"], "course": values["course"]}
-        case "licence":
+        case _:
             return values["number"], {
                 "number": values["number"],
                 "issuer": values["issuer"],
@@ -415,10 +397,6 @@ def _read(
                 # a licence is good through its last day
                 "valid_until": _day(values["until"], field="valid_until", plus=1),
             }
-        case _:
-            document = _document(values["document"])
-            effective = _moment(values["effective"], now=now)
-            return f"version-{document.get('version', '')}", {"document": document, "effective_at": effective}
 
 
 def _fen(text: str) -> int:
@@ -437,27 +415,5 @@ def _day(text: str, *, field: str, plus: int = 0) -> str:
     return datetime.combine(day, time(), tzinfo=BEIJING).astimezone(UTC).isoformat()
 
 
-def _moment(text: str, *, now: datetime) -> str:
-    """A minute on Beijing's clock as an ISO time in UTC; empty means as soon as it is approved."""
-    if not text:
-        return now.astimezone(UTC).isoformat(timespec="seconds")
-    try:
-        moment = datetime.strptime(text, "%Y-%m-%dT%H:%M").replace(tzinfo=BEIJING)
-    except ValueError:
-        raise Refused("field_invalid", field="effective_at") from None
+def _at(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="seconds")
-
-
-def _document(text: str) -> dict[str, Any]:
-    """A rate card's JSON. A number with a point is refused: the figures are integers."""
-    try:
-        document = json.loads(text, parse_float=_no_float, parse_constant=_no_float)
-    except (ValueError, RecursionError):
-        raise Refused("field_invalid", field="document") from None
-    if not isinstance(document, dict):
-        raise Refused("field_invalid", field="document")
-    return document
-
-
-def _no_float(text: str) -> Any:
-    raise ValueError(text)
