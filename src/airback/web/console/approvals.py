@@ -18,6 +18,7 @@ from airback.store import proposals
 from airback.store.proposals import Proposal
 from airback.web.console.card_changes import FactorDifference, by_factor
 from airback.web.console.desk import AnyRequest, Visitor, asked, go, platform, posted, show, visitor
+from airback.web.console.figures import Difference, differences
 from airback.web.layout import language_of
 from airback.web.templates import clock
 
@@ -82,10 +83,14 @@ async def _one(
     language = language_of(request)
     action = ACTIONS[found.action]
     changes = action.changes(before=found.before, after=found.after, language=language)
-    inner: list[FactorDifference] = []
+    inner: list[FactorDifference] | list[Difference] = []
     if any(change.form is Form.DOCUMENT for change in changes):
-        documents = (found.before.get("document"), found.after.get("document"))
-        inner = by_factor(*(one if isinstance(one, dict) else {} for one in documents), language=language)
+        before, after = (
+            one if isinstance(one, dict) else {}
+            for one in (found.before.get("document"), found.after.get("document"))
+        )
+        of_prices = action.name == "pricing:rate_card:publish"
+        inner = by_factor(before, after, language=language) if of_prices else differences(before, after)
     hindrance = propose.may_decide(found, by=who.name, roles=who.roles, now=now)
     return await show(
         request,
