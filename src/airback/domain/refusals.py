@@ -6,6 +6,7 @@ own error codes are translated to these by the adapters. Texts hold no data of t
 
 from typing import Final
 
+from airback.domain.price_refusals import PRICE_REFUSALS
 from airback.domain.refusal import Refusal
 from airback.domain.statement_refusals import STATEMENT_REFUSALS
 
@@ -748,6 +749,7 @@ _TABLE: Final = (
         "请在订单中查看付款情况。",
         "See on the order's page how it is paid.",
     ),
+    *PRICE_REFUSALS,
     *STATEMENT_REFUSALS,
     # -- our own
     Refusal(
