@@ -1,17 +1,20 @@
 """`/v1/verifications`, `/v1/quotes`, `/v1/rates`: what comes before an order."""
 
 import asyncio
-from typing import Any, Final
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, Final, cast
 
+import msgspec
 from litestar import Request, Response, get, post
 from litestar.params import FromPath
+from litestar.types import ASGIApp
 
 from airback.api import problems, reading
-from airback.api.answers import answer
+from airback.api.answers import Written, answer
 from airback.api.documents import (
     CodeRequest,
     LineDocument,
-    OneQuote,
     Proof,
     QuoteAnswer,
     QuoteAnswers,
@@ -21,18 +24,22 @@ from airback.api.documents import (
     Verification,
     VerificationRequest,
 )
-from airback.api.gate import Entrance, client_of, entrance_of, platform_of
-from airback.domain.assets import BALANCE, parse_carrier
+from airback.api.gate import client_of, entrance_of, platform_of
+from airback.domain.assets import BALANCE, CARD, parse_carrier
 from airback.domain.ids import new_reference, parse_public, public
 from airback.domain.money import MoneyError, parse_yuan
-from airback.domain.numbers import parse_mobile
+from airback.domain.numbers import parse_card_number, parse_mobile
 from airback.domain.ports.carrier import Subscribers
 from airback.domain.refusals import Refused
 from airback.engine import identify
 from airback.orders.intake import AGREEMENT, MOST_SELLER_REF, check_ref, seller_of
-from airback.pricing.quotes import QuoteAsk, make_quotes, mark_quote, public_rate_table, sign_quote
+from airback.pricing.cards import RateCard
+from airback.pricing.facts import Market
+from airback.pricing.offers import Offer
+from airback.pricing.quotes import QuoteAsk, make_quote, public_rate_table
 from airback.queries.platform import Platform
 
+_AGREEMENT: Final = msgspec.json.encode(AGREEMENT)
 _ASKED_AT_ONCE: Final = 16
 _RATES_KEPT_S: Final = 60
 #: From so many quotes on, prices are made in a thread, so that the event loop goes on serving.
@@ -82,29 +89,26 @@ async def check_code(request: Request[Any, Any, Any], verification: FromPath[str
 
 
 @post("/quotes", status_code=200, opt={"scope": "quotes:write"})
-async def make(request: Request[Any, Any, Any]) -> Response[bytes]:
+async def make(request: Request[Any, Any, Any]) -> ASGIApp:
     """Signed quotes, one answer for each ask."""
-    platform = platform_of(request)
-    client = client_of(request).client
     batch, many = reading.items((await reading.read_json(request)).value, name="asks")
-    answers = await _quotes(platform, client, batch, entrance=entrance_of(request))
     if not many:
-        (only,) = answers
-        if isinstance(only, Refused):
-            raise Refused(only.code, field=only.field)
-        return answer(OneQuote(only, AGREEMENT))
+        one = reading.read(batch[0], QuoteRequest)
+        carrier = (await _carriers(platform_of(request).subscribers, {0: one})).get(0, one.carrier)
+        quote = (await _making(request)).quote(one, carrier)
+        return Written(b'{"quote":%s,"agreement":%s}' % (quote, _AGREEMENT))
     language = problems.language_of(request)
     documents = [
-        QuoteAnswer(status=200, row=row, quote=one)
+        QuoteAnswer(status=200, row=row, quote=cast(dict[str, Any], msgspec.Raw(one)))  # written already
         if not isinstance(one, Refused)
         else QuoteAnswer(
             status=one.refusal.status,
             row=row,
             problem=problems.problem(Refused(one.code, field=one.field, row=row), language=language),
         )
-        for row, one in enumerate(answers, start=1)
+        for row, one in enumerate(await _quotes(request, batch), start=1)
     ]
-    return answer(QuoteAnswers(documents, AGREEMENT))
+    return Written(msgspec.json.encode(QuoteAnswers(documents, AGREEMENT)))
 
 
 @get("/rates", opt={"open": 120})
@@ -113,54 +117,103 @@ async def rates(request: Request[Any, Any, Any]) -> Response[bytes]:
     platform = platform_of(request)
     reading.query(request)
     card = await platform.rate_card()
-    table = [Rate(**row) for row in public_rate_table(card, at=platform.now())]
+    market = await platform.price_facts()
+    table = [Rate(**row) for row in public_rate_table(card, at=platform.now(), facts=market.of)]
     document = Rates(card.version, card.effective_from, AGREEMENT, table)
     return answer(document, cached_s=_RATES_KEPT_S)
 
 
-async def _quotes(
-    platform: Platform, client: str, batch: list[Any], *, entrance: Entrance
-) -> list[dict[str, Any] | Refused]:
-    """A signed quote or a refusal for each item, in order."""
-    answers: list[dict[str, Any] | Refused | None] = [None] * len(batch)
+async def _quotes(request: Request[Any, Any, Any], batch: list[Any]) -> list[bytes | Refused]:
+    """A signed quote's JSON or a refusal for each item, in order."""
+    answers: list[bytes | Refused] = [Refused("internal")] * len(batch)
     requests: dict[int, QuoteRequest] = {}
     for place, item in enumerate(batch):
         try:
             requests[place] = reading.read(item, QuoteRequest)
         except Refused as refused:
             answers[place] = refused
-    carriers = await _carriers(platform.subscribers, requests)
-    asks: dict[int, QuoteAsk] = {}
-    for place, one in requests.items():
-        try:
-            asks[place] = _ask(one, client=client, carrier=carriers.get(place))
-        except Refused as refused:
-            answers[place] = refused
-    if asks:
-        card = await platform.rate_card()
-        issued_at = platform.now()
-        ids = [new_reference(entropy=platform.entropy) for _ in asks]
+    carriers = await _carriers(platform_of(request).subscribers, requests)
+    making = await _making(request)
 
-        def price() -> list[dict[str, Any] | Refused]:
-            bodies = make_quotes(
-                book=platform.book,
-                card=card,
-                asks=list(asks.values()),
-                quote_ids=ids,
-                issued_at=issued_at,
-                priced=entrance.prices_of(card),
+    def price() -> None:
+        for place, one in requests.items():
+            try:
+                answers[place] = making.quote(one, carriers.get(place, one.carrier))
+            except Refused as refused:
+                answers[place] = refused
+
+    if len(requests) >= _MANY:
+        await asyncio.to_thread(price)
+    else:
+        price()
+    return answers
+
+
+async def _making(request: Request[Any, Any, Any]) -> "_Making":
+    platform = platform_of(request)
+    card, market, now = await platform.rate_card(), await platform.price_facts(), platform.now()
+    offers = entrance_of(request).offers_of(card, market, int(now.timestamp()))
+    return _Making(platform, client_of(request).client, card, market, offers, now)
+
+
+class _Making:
+    """Quotes of one request: by one card, the facts of one moment, in one second."""
+
+    def __init__(
+        self,
+        platform: Platform,
+        client: str,
+        card: RateCard,
+        market: Market,
+        offers: dict[tuple[Any, ...], Offer],
+        now: datetime,
+    ) -> None:
+        self._platform = platform
+        self._client = client
+        self._card = card
+        self._market = market
+        self._offers = offers
+        self._issued_at = now
+
+    def quote(self, one: QuoteRequest, carrier: str | Refused | None) -> bytes:
+        """The signed quote for one ask. Raises `Refused`.
+
+        What was offered before in this second only lacks its seller and number. Whatever is not plainly in order is
+        looked at in full, and only there refused.
+        """
+        seller = seller_of(client=self._client, seller_ref=one.seller_ref)
+        seller_class = self._market.class_of(seller)
+        asked = (
+            *(one.product, carrier, one.face_fen, one.face_yuan, one.expires_on, one.province, one.rail),
+            seller_class,
+        )
+        offer = self._offers.get(asked)
+        number = None if one.number is None else parse_mobile(one.number)
+        card_number = None if one.card_number is None else parse_card_number(one.card_number)
+        entropy = self._platform.entropy
+        if (
+            offer is None
+            or (one.number is not None and (number is None or one.product == CARD))
+            or (one.card_number is not None and (card_number is None or one.product == BALANCE))
+        ):
+            ask = _ask(one, client=self._client, carrier=carrier)
+            body = make_quote(
+                book=self._platform.book,
+                card=self._card,
+                ask=replace(ask, facts=self._market.of(ask.carrier, ask.product, seller_class)),
+                quote_id=new_reference(entropy=entropy),
+                issued_at=self._issued_at,
             )
-            return [
-                b
-                if isinstance(b, Refused)
-                else mark_quote(sign_quote(b, keys=platform.keys), keys=platform.keys)
-                for b in bodies
-            ]
-
-        priced = await asyncio.to_thread(price) if len(asks) >= _MANY else price()
-        for place, one_priced in zip(asks, priced, strict=True):
-            answers[place] = one_priced
-    return [one if one is not None else Refused("internal") for one in answers]
+            offer = self._offers[asked] = Offer(body)
+        else:
+            check_ref(one.seller_ref, field="seller_ref", most=MOST_SELLER_REF)
+        return offer.quote(
+            quote_id=new_reference(entropy=entropy),
+            number=number,
+            card_number=card_number,
+            seller=seller,
+            keys=self._platform.keys,
+        )
 
 
 async def _carriers(subscribers: Subscribers, requests: dict[int, QuoteRequest]) -> dict[int, str | Refused]:

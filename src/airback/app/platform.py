@@ -18,7 +18,10 @@ from airback.app.settings import Settings
 from airback.domain.ports.carrier import Carrier, Subscribers
 from airback.domain.ports.messenger import Messenger
 from airback.domain.ports.rail import Rail
+from airback.domain.refusals import Refused
 from airback.pricing.cards import RateCard, card_in_force, parse_card
+from airback.pricing.facts import Market
+from airback.queries.price_facts import PriceFacts
 from airback.queries.verify import Finding, Verification, verify, verify_since_mark
 from airback.store import pool as pools
 from airback.store.embedded import ensure_running
@@ -27,6 +30,7 @@ from airback.store.problems import TROUBLE
 
 _SQL = load("books.sql")
 _CARDS_FRESH_S = 2.0
+_FACTS_FRESH_S = 3.0
 
 
 class SandboxAway(Exception):
@@ -48,6 +52,9 @@ class Platform:
     _cards: dict[int, RateCard] = field(default_factory=dict)
     _licensed: frozenset[str] = frozenset()
     _read_at: float = -1e9
+    _facts: PriceFacts | None = None
+    _market: Market = field(default_factory=Market)
+    _market_at: float = -1e9
 
     @property
     def book(self) -> int:
@@ -83,6 +90,19 @@ class Platform:
         """The price list in force, at most a few seconds old. Raises Refused `not_bought` when there is none."""
         await self.refresh()
         return card_in_force(self._cards.values(), self.now())
+
+    async def price_facts(self) -> Market:
+        """What prices read of the market and of sellers' classes, at most a few seconds old."""
+        if time.monotonic() - self._market_at >= _FACTS_FRESH_S:
+            self._market_at = time.monotonic()  # others go on by what is known while this reads
+            if self._facts is None:
+                self._facts = PriceFacts(book=self.book)
+            try:
+                card = await self.rate_card()
+            except Refused:
+                card = None
+            self._market = await self._facts.read(self.pool, card=card, now=self.now())
+        return self._market
 
     async def refresh(self) -> None:
         """Read the published price lists and licences again when they are more than a few seconds old."""
@@ -163,6 +183,7 @@ async def open_platform(
         closing.push_async_callback(_close, pool)
         platform = Platform(settings, url, pool, FileKeys(settings.keys_dir), connected)
         await platform.refresh()
+        await platform.price_facts()
         yield platform
 
 

@@ -26,7 +26,7 @@ _MOST_TEXT: Final = 400
 _MOST_ITEMS: Final = 4_000
 _MOST_DAYS: Final = 36_500
 #: Volumes of sellers are kept for so long.
-_MOST_STANDING_DAYS: Final = 365
+MOST_STANDING_DAYS: Final = 365
 _MOST_ORDERS: Final = 1_000_000
 
 _Read = TypeVar("_Read")
@@ -461,7 +461,7 @@ def _standing(part: "_Fields", sources: Mapping[str, str]) -> Standing:
     if not classes:
         part.wrong("classes", "card_bands_gap")
     standing = Standing(
-        _factor(part, "standing", sources), part.whole("days", 1, _MOST_STANDING_DAYS), tuple(classes)
+        _factor(part, "standing", sources), part.whole("days", 1, MOST_STANDING_DAYS), tuple(classes)
     )
     part.nothing_else()
     return standing

@@ -23,12 +23,12 @@ from airback.domain.numbers import parse_card_number, parse_mobile
 from airback.domain.ports.keys import KeyProvider, Verifier
 from airback.domain.refusals import Refused
 from airback.pricing.cards import RateCard
-from airback.pricing.facts import NEUTRAL, Cap, Facts, FactsOf, neutral
+from airback.pricing.facts import MOST_PROMOTION, NEUTRAL, Cap, Facts, FactsOf, neutral
 from airback.pricing.formula import CHINA, Price, Terms, price, price_by_lines
 
 VALID_FOR_S: Final = 600
 _MOST_VALID_FOR_S: Final = 30 * 86_400
-_PURPOSE: Final = "quote"
+PURPOSE: Final = "quote"
 #: The installation's key for what it hands out and wants to know again; the label keeps other uses of it apart.
 _MARK_PURPOSE: Final = "session"
 _MARK_LABEL: Final = b"airback quote\x00"
@@ -81,7 +81,6 @@ _BODY_KEYS: Final = frozenset(
 )
 _FACTS_KEYS: Final = frozenset({"seller_class", "demand_fen", "outlet_ppm", "cap"})
 _CAP_KEYS: Final = frozenset({"most_ppm", "promotion"})
-_MOST_NAME: Final = 60
 #: What all outlets of a carrier may want together: far beyond one order, and still a whole number in JSON anywhere.
 _MOST_DEMAND_FEN: Final = 2**53 - 1
 _MOST_FIELDS: Final = len(_BODY_KEYS) + 4  # facts, key_id, signature and our mark
@@ -288,7 +287,7 @@ def requote(
 
 def sign_quote(body: dict[str, Any], *, keys: KeyProvider) -> dict[str, Any]:
     """The body with `key_id` and `signature` (Ed25519 over its canonical JSON, base64)."""
-    key_id, signature = keys.sign(purpose=_PURPOSE, message=_encode(body))
+    key_id, signature = keys.sign(purpose=PURPOSE, message=_encode(body))
     return {**body, "key_id": key_id, "signature": base64.b64encode(signature).decode()}
 
 
@@ -298,7 +297,7 @@ def mark_quote(document: dict[str, Any], *, keys: KeyProvider) -> dict[str, Any]
     The mark is an HMAC over the whole document, signature included. It says nothing to anybody else, is dropped when the
     quote comes back, and one without it is as good.
     """
-    return {**document, MARK: _marks(_encode(document), keys)[0]}
+    return {**document, MARK: marks(_encode(document), keys)[0]}
 
 
 def check_quote(document: object, *, keys: KeyProvider, now: datetime, book: int | None = None) -> Quote:
@@ -332,7 +331,7 @@ def _marked(document: object, keys: KeyProvider) -> Quote | None:
         message = _encode(bare)
     except (TypeError, ValueError, RecursionError):
         return None
-    right = [hmac.compare_digest(one, mark) for one in _marks(message, keys)]
+    right = [hmac.compare_digest(one, mark) for one in marks(message, keys)]
     if not any(right):
         return None
     # What was marked is read, not what was sent: a text that only looks like a number would be written the same.
@@ -341,7 +340,8 @@ def _marked(document: object, keys: KeyProvider) -> Quote | None:
     return quote
 
 
-def _marks(message: bytes, keys: KeyProvider) -> list[str]:
+def marks(message: bytes, keys: KeyProvider) -> list[str]:
+    """The marks of a signed document's canonical JSON: under the current key, then under one that is being rotated out."""
     return [index.hex() for index in keys.blind_index(purpose=_MARK_PURPOSE, value=_MARK_LABEL + message)]
 
 
@@ -358,7 +358,7 @@ def read_signed(document: object, keys: Verifier) -> Quote:
         raise Refused("quote_invalid") from None
     if base64.b64encode(signature).decode() != text:  # one signature has one spelling
         raise Refused("quote_invalid")
-    if not keys.verify(purpose=_PURPOSE, key_id=quote.key_id, message=message, signature=signature):
+    if not keys.verify(purpose=PURPOSE, key_id=quote.key_id, message=message, signature=signature):
         raise Refused("quote_invalid")
     return quote
 
@@ -656,7 +656,7 @@ def _read_facts(facts: object) -> Facts:
         if not isinstance(cap, dict) or len(cap) != len(_CAP_KEYS) or any(k not in cap for k in _CAP_KEYS):
             raise Refused("quote_invalid")
         _want(_whole(cap["most_ppm"], 0, PPM))
-        _want(_text(cap["promotion"], _MOST_NAME))
+        _want(_text(cap["promotion"], MOST_PROMOTION))
         cap = Cap(cap["most_ppm"], cap["promotion"])
     return Facts(name, facts["demand_fen"], facts["outlet_ppm"], cap)
 

@@ -16,6 +16,7 @@ from litestar.datastructures import State as AppState
 
 from airback.domain.ports.carrier import CodeCheck, CodeRefused, FarSideUnreachable, LineStatus
 from airback.pricing.cards import RateCard
+from airback.pricing.facts import Market
 from airback.web.routes import SELLER_ROUTERS
 from tests.engine.far_sides import FakeSubscribers
 from tests.engine.street import CARD, Street
@@ -63,6 +64,9 @@ class StagePlatform:
 
     async def rate_card(self) -> RateCard:
         return self.card
+
+    async def price_facts(self) -> Market:
+        return Market()
 
     def now(self) -> datetime:
         return datetime.now(UTC) + self.ahead
