@@ -188,6 +188,9 @@ class Desk:
     async def rate_card(self) -> RateCard:
         return self.card
 
+    async def rate_cards(self) -> list[RateCard]:
+        return [self.card]
+
     async def price_facts(self) -> Market:
         return self.market
 

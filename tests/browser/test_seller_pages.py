@@ -63,6 +63,7 @@ async def test_every_page_can_be_seen_and_used_by_everybody(
     walk = Walk(page, screenshots, request.node.callspec.id, rules)
     await walk.see("01-start")
     await walk.open("/rates", "02-rates")
+    await walk.open("/rates/1", "02-rates-of-a-version")
     await walk.open("/agreement", "03-agreement")
     await walk.open("/privacy", "04-privacy")
     await walk.open("/orders", "05-no-orders")

@@ -1,6 +1,6 @@
 """Answers: documents as JSON, with the headers every answer under `/v1` bears."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -14,7 +14,9 @@ _WRITTEN_HEADERS: Final = (
 )
 
 
-def answer(document: msgspec.Struct, *, status: int = 200, cached_s: int = 0) -> Response[bytes]:
+def answer(
+    document: msgspec.Struct | Mapping[str, Any], *, status: int = 200, cached_s: int = 0
+) -> Response[bytes]:
     """A document. `cached_s` > 0 lets anybody keep it for so long; otherwise nobody may."""
     cache = f"public, max-age={cached_s}" if cached_s else "no-store"
     return Response(

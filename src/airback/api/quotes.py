@@ -16,6 +16,8 @@ from airback.api.documents import (
     CodeRequest,
     LineDocument,
     Proof,
+    PublishedCard,
+    PublishedCards,
     QuoteAnswer,
     QuoteAnswers,
     QuoteRequest,
@@ -37,6 +39,7 @@ from airback.pricing.cards import RateCard
 from airback.pricing.facts import Market
 from airback.pricing.offers import Offer
 from airback.pricing.quotes import QuoteAsk, make_quote, public_rate_table
+from airback.pricing.register import spans
 from airback.queries.platform import Platform
 
 _AGREEMENT: Final = msgspec.json.encode(AGREEMENT)
@@ -121,6 +124,29 @@ async def rates(request: Request[Any, Any, Any]) -> Response[bytes]:
     table = [Rate(**row) for row in public_rate_table(card, at=platform.now(), facts=market.of)]
     document = Rates(card.version, card.effective_from, AGREEMENT, table)
     return answer(document, cached_s=_RATES_KEPT_S)
+
+
+@get("/rate-cards", opt={"open": 120})
+async def rate_cards(request: Request[Any, Any, Any]) -> Response[bytes]:
+    """Every published rate card with its time, for everybody."""
+    platform = platform_of(request)
+    reading.query(request)
+    now = platform.now()
+    found = [
+        PublishedCard(span.card.version, span.card.effective_from, span.until, span.holds(now))
+        for span in reversed(spans(await platform.rate_cards()))
+    ]
+    return answer(PublishedCards(found), cached_s=_RATES_KEPT_S)
+
+
+@get("/rate-cards/{version:str}", opt={"open": 120})
+async def rate_card(request: Request[Any, Any, Any], version: FromPath[str]) -> Response[bytes]:
+    """One published rate card's document, for everybody."""
+    reading.query(request)
+    for card in await platform_of(request).rate_cards():
+        if str(card.version) == version:
+            return answer(card.document, cached_s=_RATES_KEPT_S)
+    raise Refused("not_found", field="version")
 
 
 async def _quotes(request: Request[Any, Any, Any], batch: list[Any]) -> list[bytes | Refused]:
@@ -276,4 +302,4 @@ def _face_fen(one: QuoteRequest) -> int:
         raise Refused(error.code, field="face_yuan") from None
 
 
-HANDLERS: Final = [send_code, check_code, make, rates]
+HANDLERS: Final = [send_code, check_code, make, rates, rate_cards, rate_card]

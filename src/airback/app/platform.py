@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -90,6 +90,11 @@ class Platform:
         """The price list in force, at most a few seconds old. Raises Refused `not_bought` when there is none."""
         await self.refresh()
         return card_in_force(self._cards.values(), self.now())
+
+    async def rate_cards(self) -> Sequence[RateCard]:
+        """Every published price list, at most a few seconds old, oldest first."""
+        await self.refresh()
+        return [self._cards[version] for version in sorted(self._cards)]
 
     async def price_facts(self) -> Market:
         """What prices read of the market and of sellers' classes, at most a few seconds old."""

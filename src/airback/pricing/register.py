@@ -4,10 +4,34 @@ A card without an end is in force until the next one begins; a card with an end 
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
 from itertools import pairwise
 
 from airback.domain.refusals import Refused
 from airback.pricing.cards import RateCard
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A card and when it is in force: until its own end or the next one's beginning; None: no end is known."""
+
+    card: RateCard
+    until: datetime | None
+
+    def holds(self, at: datetime) -> bool:
+        """Whether the card is in force then."""
+        return self.card.effective_from <= at and (self.until is None or at < self.until)
+
+
+def spans(cards: Iterable[RateCard]) -> list[Span]:
+    """Published cards in the order of their time, each with the end it really has."""
+    ordered = sorted(cards, key=lambda card: (card.effective_from, card.version))
+    found = []
+    for place, card in enumerate(ordered):
+        ends = [card.effective_until, *(one.effective_from for one in ordered[place + 1 : place + 2])]
+        found.append(Span(card, min((end for end in ends if end is not None), default=None)))
+    return found
 
 
 def check(cards: Iterable[RateCard]) -> None:

@@ -17,6 +17,7 @@ _PAGES: Final = Router(
     route_handlers=[
         landing.start,
         landing.rates,
+        landing.rates_of,
         landing.agreement,
         landing.privacy,
         landing.leave,

@@ -49,6 +49,9 @@ class StillPlatform:
     async def rate_card(self) -> RateCard:
         return self.card
 
+    async def rate_cards(self) -> list[RateCard]:
+        return [self.card]
+
     async def price_facts(self) -> Market:
         return Market()
 

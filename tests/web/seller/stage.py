@@ -65,6 +65,9 @@ class StagePlatform:
     async def rate_card(self) -> RateCard:
         return self.card
 
+    async def rate_cards(self) -> list[RateCard]:
+        return [self.card]
+
     async def price_facts(self) -> Market:
         return Market()
 
