@@ -4,7 +4,7 @@ import pytest
 
 from airback.domain.refusals import Refused
 from airback.pricing.cards import RateCard
-from airback.pricing.register import check
+from airback.pricing.register import check, spans
 from tests.pricing.desk import card
 
 
@@ -53,3 +53,12 @@ def test_overlaps_and_gaps_are_refused_by_name_and_place(
     with pytest.raises(Refused) as caught:
         check(cards)
     assert (caught.value.code, caught.value.field, caught.value.row) == (code, field, row)
+
+
+def test_each_card_has_the_end_it_really_has() -> None:
+    found = spans([dated(3, "2026-05-01"), dated(1, "2026-01-01"), dated(2, "2026-02-01", "2026-03-01")])
+    ends = [(span.card.version, span.until and span.until.isoformat()[:10]) for span in found]
+    assert ends == [(1, "2026-02-01"), (2, "2026-03-01"), (3, None)]
+    first, second, third = found
+    assert first.holds(first.card.effective_from) and not first.holds(second.card.effective_from)
+    assert third.holds(third.card.effective_from) and not second.holds(third.card.effective_from)
