@@ -186,6 +186,7 @@ async def test_rates_are_public(desk: Desk, api: Api) -> None:
 
 async def test_a_quote_holds_the_facts_of_its_moment_and_the_sellers_class(desk: Desk, api: Api) -> None:
     plain = (await api.post("/v1/quotes", CARD)).json()["quote"]
+    desk.pass_time(seconds=1)
     desk.market = Market(
         wanted={"cmcc": (50_000_000, 990_000)},
         caps={("cmcc", "card"): Cap(850_000, "双十一")},
@@ -200,6 +201,7 @@ async def test_a_quote_holds_the_facts_of_its_moment_and_the_sellers_class(desk:
     assert [one["facts"]["seller_class"] for one in (first, second, third)] == ["gold", "basic", "gold"]
     assert first["facts"]["cap"] == {"most_ppm": 850_000, "promotion": "双十一"}
     assert first["rate_ppm"] == second["rate_ppm"] == 850_000 < plain["rate_ppm"]
+    desk.pass_time(seconds=1)
     desk.market = Market(classes={"acme/user-1": "gold"}, lowest="basic")
     better, usual = [
         (await api.post("/v1/quotes", {**CARD, "seller_ref": ref})).json()["quote"]
@@ -227,6 +229,7 @@ async def test_one_second_offers_the_same_price_to_all_and_another_card_another(
     document = copy.deepcopy(dict(desk.card.document)) | {"version": 2}
     document["factors"]["base"]["rates_ppm"]["cmcc.card"] = 800_000
     desk.card = parse_card(document)
+    desk.pass_time(seconds=1)
     dearer = (await api.post("/v1/quotes", CARD)).json()["quote"]
     assert (dearer["card_version"], dearer["rate_ppm"]) == (2, 800_000)
 

@@ -12,18 +12,15 @@ from litestar.connection import ASGIConnection
 
 from airback.api.credentials import Client, Clients
 from airback.api.limits import Buckets
+from airback.api.offering import Offering
 from airback.api.reading import header
 from airback.domain.refusals import Refused
 from airback.engine.submit import SharedIntake
-from airback.pricing.cards import RateCard
-from airback.pricing.facts import Market
-from airback.pricing.offers import Offer
 from airback.queries.platform import Platform
 
 #: Requests a minute from one address that come without a good key.
 _STRANGERS_PER_MINUTE: Final = 60
 _STATE: Final = "airback_api"
-_MOST_OFFERS: Final = 2000
 
 
 @dataclass(slots=True)
@@ -33,23 +30,7 @@ class Entrance:
     clients: Clients
     intake: SharedIntake
     buckets: Buckets = field(default_factory=Buckets)
-    #: Offers of one second, by what was asked for: many ask for the same faces.
-    offers: dict[tuple[Any, ...], Offer] = field(default_factory=dict)
-    _offered: tuple[int, Market, int] | None = None
-
-    def offers_of(self, card: RateCard, market: Market, second: int) -> dict[tuple[Any, ...], Offer]:
-        """What was offered in this second by this card and these facts; empty when any of them is another."""
-        known = self._offered
-        if (
-            known is None
-            or known[2] != second
-            or known[1] is not market
-            or known[0] != card.version
-            or len(self.offers) > _MOST_OFFERS
-        ):
-            self._offered = (card.version, market, second)
-            self.offers = {}
-        return self.offers
+    offering: Offering | None = None
 
 
 async def gate(request: Request[Any, Any, Any]) -> None:

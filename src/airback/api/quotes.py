@@ -1,8 +1,6 @@
 """`/v1/verifications`, `/v1/quotes`, `/v1/rates`: what comes before an order."""
 
 import asyncio
-from dataclasses import replace
-from datetime import datetime
 from typing import Any, Final, cast
 
 import msgspec
@@ -27,20 +25,16 @@ from airback.api.documents import (
     VerificationRequest,
 )
 from airback.api.gate import client_of, entrance_of, platform_of
-from airback.domain.assets import BALANCE, CARD, parse_carrier
-from airback.domain.ids import new_reference, parse_public, public
-from airback.domain.money import MoneyError, parse_yuan
-from airback.domain.numbers import parse_card_number, parse_mobile
+from airback.api.offering import Offering
+from airback.domain.assets import BALANCE
+from airback.domain.ids import parse_public, public
+from airback.domain.numbers import parse_mobile
 from airback.domain.ports.carrier import Subscribers
 from airback.domain.refusals import Refused
 from airback.engine import identify
-from airback.orders.intake import AGREEMENT, MOST_SELLER_REF, check_ref, seller_of
-from airback.pricing.cards import RateCard
-from airback.pricing.facts import Market
-from airback.pricing.offers import Offer
-from airback.pricing.quotes import QuoteAsk, make_quote, public_rate_table
+from airback.orders.intake import AGREEMENT
+from airback.pricing.quotes import public_rate_table
 from airback.pricing.register import spans
-from airback.queries.platform import Platform
 
 _AGREEMENT: Final = msgspec.json.encode(AGREEMENT)
 _ASKED_AT_ONCE: Final = 16
@@ -97,8 +91,10 @@ async def make(request: Request[Any, Any, Any]) -> ASGIApp:
     batch, many = reading.items((await reading.read_json(request)).value, name="asks")
     if not many:
         one = reading.read(batch[0], QuoteRequest)
-        carrier = (await _carriers(platform_of(request).subscribers, {0: one})).get(0, one.carrier)
-        quote = (await _making(request)).quote(one, carrier)
+        carrier: str | Refused | None = one.carrier
+        if carrier is None:
+            carrier = (await _carriers(platform_of(request).subscribers, {0: one})).get(0)
+        quote = (await _offering(request)).quote(one, client=client_of(request).client, carrier=carrier)
         return Written(b'{"quote":%s,"agreement":%s}' % (quote, _AGREEMENT))
     language = problems.language_of(request)
     documents = [
@@ -159,12 +155,12 @@ async def _quotes(request: Request[Any, Any, Any], batch: list[Any]) -> list[byt
         except Refused as refused:
             answers[place] = refused
     carriers = await _carriers(platform_of(request).subscribers, requests)
-    making = await _making(request)
+    offering, client = await _offering(request), client_of(request).client
 
     def price() -> None:
         for place, one in requests.items():
             try:
-                answers[place] = making.quote(one, carriers.get(place, one.carrier))
+                answers[place] = offering.quote(one, client=client, carrier=carriers.get(place, one.carrier))
             except Refused as refused:
                 answers[place] = refused
 
@@ -175,71 +171,15 @@ async def _quotes(request: Request[Any, Any, Any], batch: list[Any]) -> list[byt
     return answers
 
 
-async def _making(request: Request[Any, Any, Any]) -> "_Making":
-    platform = platform_of(request)
-    card, market, now = await platform.rate_card(), await platform.price_facts(), platform.now()
-    offers = entrance_of(request).offers_of(card, market, int(now.timestamp()))
-    return _Making(platform, client_of(request).client, card, market, offers, now)
-
-
-class _Making:
-    """Quotes of one request: by one card, the facts of one moment, in one second."""
-
-    def __init__(
-        self,
-        platform: Platform,
-        client: str,
-        card: RateCard,
-        market: Market,
-        offers: dict[tuple[Any, ...], Offer],
-        now: datetime,
-    ) -> None:
-        self._platform = platform
-        self._client = client
-        self._card = card
-        self._market = market
-        self._offers = offers
-        self._issued_at = now
-
-    def quote(self, one: QuoteRequest, carrier: str | Refused | None) -> bytes:
-        """The signed quote for one ask. Raises `Refused`.
-
-        What was offered before in this second only lacks its seller and number. Whatever is not plainly in order is
-        looked at in full, and only there refused.
-        """
-        seller = seller_of(client=self._client, seller_ref=one.seller_ref)
-        seller_class = self._market.class_of(seller)
-        asked = (
-            *(one.product, carrier, one.face_fen, one.face_yuan, one.expires_on, one.province, one.rail),
-            seller_class,
-        )
-        offer = self._offers.get(asked)
-        number = None if one.number is None else parse_mobile(one.number)
-        card_number = None if one.card_number is None else parse_card_number(one.card_number)
-        entropy = self._platform.entropy
-        if (
-            offer is None
-            or (one.number is not None and (number is None or one.product == CARD))
-            or (one.card_number is not None and (card_number is None or one.product == BALANCE))
-        ):
-            ask = _ask(one, client=self._client, carrier=carrier)
-            body = make_quote(
-                book=self._platform.book,
-                card=self._card,
-                ask=replace(ask, facts=self._market.of(ask.carrier, ask.product, seller_class)),
-                quote_id=new_reference(entropy=entropy),
-                issued_at=self._issued_at,
-            )
-            offer = self._offers[asked] = Offer(body)
-        else:
-            check_ref(one.seller_ref, field="seller_ref", most=MOST_SELLER_REF)
-        return offer.quote(
-            quote_id=new_reference(entropy=entropy),
-            number=number,
-            card_number=card_number,
-            seller=seller,
-            keys=self._platform.keys,
-        )
+async def _offering(request: Request[Any, Any, Any]) -> Offering:
+    """What is offered in this second."""
+    platform, entrance = platform_of(request), entrance_of(request)
+    now = platform.now()
+    known = entrance.offering
+    if known is None or not known.lasts(now):
+        card, market = await platform.rate_card(), await platform.price_facts()
+        known = entrance.offering = Offering(platform, card=card, market=market, now=now)
+    return known
 
 
 async def _carriers(subscribers: Subscribers, requests: dict[int, QuoteRequest]) -> dict[int, str | Refused]:
@@ -263,43 +203,6 @@ async def _carriers(subscribers: Subscribers, requests: dict[int, QuoteRequest])
     numbers = sorted(set(unnamed.values()))
     known = dict(zip(numbers, await asyncio.gather(*map(carrier, numbers)), strict=True))
     return {place: known[number] for place, number in unnamed.items()}
-
-
-def _ask(one: QuoteRequest, *, client: str, carrier: str | Refused | None) -> QuoteAsk:
-    """The ask as pricing takes it. Raises `Refused` for what pricing does not look at."""
-    check_ref(one.seller_ref, field="seller_ref", most=MOST_SELLER_REF)
-    if one.number is not None and parse_mobile(one.number) is None:
-        raise Refused("number_malformed", field="number")
-    if isinstance(carrier, Refused):
-        raise carrier
-    if one.carrier is not None:
-        carrier = parse_carrier(one.carrier)
-        if carrier is None:
-            raise Refused("carrier_unknown", field="carrier")
-    if carrier is None:
-        raise Refused("field_missing", field="carrier")
-    return QuoteAsk(
-        product=one.product,
-        carrier=carrier,
-        face_fen=_face_fen(one),
-        number=one.number,
-        card_number=one.card_number,
-        expires_on=one.expires_on,
-        province=one.province,
-        rail=one.rail,
-        seller=seller_of(client=client, seller_ref=one.seller_ref),
-    )
-
-
-def _face_fen(one: QuoteRequest) -> int:
-    if (one.face_fen is None) == (one.face_yuan is None):
-        raise Refused("field_missing" if one.face_fen is None else "field_invalid", field="face_fen")
-    if one.face_fen is not None:
-        return one.face_fen
-    try:
-        return parse_yuan(one.face_yuan or "")
-    except MoneyError as error:
-        raise Refused(error.code, field="face_yuan") from None
 
 
 HANDLERS: Final = [send_code, check_code, make, rates, rate_cards, rate_card]
