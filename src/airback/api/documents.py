@@ -208,7 +208,8 @@ class Rate(msgspec.Struct, frozen=True):
 
 
 class PublishedCard(msgspec.Struct, frozen=True):
-    """A rate card that was published. `until` is when it really ends: its own end, or the next one's beginning."""
+    """A rate card that was published. `until` is when it ends for good: at its own end, or when another list without
+    an end takes over."""
 
     version: Annotated[int, Meta(examples=[1])]
     effective_from: datetime

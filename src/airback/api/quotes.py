@@ -127,10 +127,9 @@ async def rate_cards(request: Request[Any, Any, Any]) -> Response[bytes]:
     """Every published rate card with its time, for everybody."""
     platform = platform_of(request)
     reading.query(request)
-    now = platform.now()
     found = [
-        PublishedCard(span.card.version, span.card.effective_from, span.until, span.holds(now))
-        for span in reversed(spans(await platform.rate_cards()))
+        PublishedCard(span.card.version, span.card.effective_from, span.until, span.in_force)
+        for span in reversed(spans(await platform.rate_cards(), at=platform.now()))
     ]
     return answer(PublishedCards(found), cached_s=_RATES_KEPT_S)
 

@@ -21,11 +21,12 @@ from airback.domain.canonical import canonical
 from airback.domain.refusals import Refused
 from airback.engine.act import reason_of
 from airback.engine.inbox import append_decision
+from airback.pricing import register
 from airback.pricing.cards import in_force_from, parse_card
 from airback.staff.actions import ACTIONS, Action, parse_time
 from airback.staff.proposals import DECISIONS, State
 from airback.staff.roles import may, require
-from airback.store import proposals, statements
+from airback.store import books, proposals, statements
 from airback.store.proposals import Proposal
 
 MOST_SUBJECT: Final = 200
@@ -60,6 +61,8 @@ async def propose(
         raise Refused("field_invalid", field="subject")
     kind.check(after)
     _check_meaning(kind, after, now=now)
+    if action == "pricing:rate_card:publish":
+        await _check_register(conn, book=book, after=after, now=now)
     if action == "operations:book:resume" and (awaited := await statements.unstated(conn, book=book)):
         raise Refused("statements_awaited", field=f"{awaited[0]} {awaited[1]}")
     if len(canonical(dict(before))) + len(canonical(dict(after))) > MOST_DOCUMENT:
@@ -177,6 +180,15 @@ def _check_meaning(kind: Action, after: Mapping[str, Any], *, now: datetime) -> 
         parse_card(in_force_from(parse_card(after["document"]).document, moment))
     elif kind.name in _ROUTING_AFTER and after["routing"] is not _ROUTING_AFTER[kind.name]:
         raise Refused("field_invalid", field="routing")
+
+
+async def _check_register(
+    conn: asyncpg.Connection, *, book: int, after: Mapping[str, Any], now: datetime
+) -> None:
+    """A card goes with those that are published: it begins when no other does, and leaves no time without a price."""
+    published = [parse_card(row["document"]) for row in await conn.fetch(books.SQL.rate_cards, book, 0)]
+    card = parse_card(in_force_from(after["document"], max(_moment(after, "effective_at"), now)))
+    register.check([*published, card], since=now)
 
 
 def _moment(after: Mapping[str, Any], key: str) -> datetime:

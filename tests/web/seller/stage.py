@@ -55,6 +55,8 @@ class StagePlatform:
 
     street: Street
     card: RateCard = CARD
+    former: list[RateCard] = field(default_factory=list)
+    market: Market = field(default_factory=Market)
     ahead: timedelta = timedelta(0)
     settings: Any = field(default_factory=lambda: SimpleNamespace(operator="Test"))
     book: int = 1
@@ -66,10 +68,10 @@ class StagePlatform:
         return self.card
 
     async def rate_cards(self) -> list[RateCard]:
-        return [self.card]
+        return [*self.former, self.card]
 
     async def price_facts(self) -> Market:
-        return Market()
+        return self.market
 
     def now(self) -> datetime:
         return datetime.now(UTC) + self.ahead

@@ -42,7 +42,7 @@ async def rates(request: Request[Any, Any, Any]) -> Response[str]:
     card = await rate_card(visit.platform)
     facts = (await visit.platform.price_facts()).of
     shown = prices.table(card, language=visit.language, now=visit.now, facts=facts) if card else None
-    history = list(reversed(spans(await visit.platform.rate_cards())))[:_MOST_HISTORY]
+    history = list(reversed(spans(await visit.platform.rate_cards(), at=visit.now)))[:_MOST_HISTORY]
     return visit.show("rates.html", {"table": shown, "history": history, "now": visit.now, "span": None})
 
 
@@ -50,7 +50,7 @@ async def rates(request: Request[Any, Any, Any]) -> Response[str]:
 async def rates_of(request: Request[Any, Any, Any], version: FromPath[int]) -> Response[str]:
     """A published rate table as it stood, or will stand, when it takes effect."""
     visit = open_visit(request)
-    published = spans(await visit.platform.rate_cards())
+    published = spans(await visit.platform.rate_cards(), at=visit.now)
     span = next((one for one in published if one.card.version == version), None)
     if span is None:
         raise Refused("not_found")
