@@ -162,11 +162,8 @@ def make_quotes(
     quote_ids: Sequence[str],
     issued_at: datetime,
     valid_for_s: int = VALID_FOR_S,
-    priced: dict[Terms, Price] | None = None,
 ) -> list[dict[str, Any] | Refused]:
     """Unsigned quote bodies, one answer for each ask, in order: a body, or the Refused that it met first.
-
-    `priced` holds prices that were made by this card before, and is added to.
 
     Refusals in their order: `not_bought` (unknown product), `carrier_unknown`, `amount_not_a_number`,
     `amount_not_positive`, `amount_below_minimum`, `amount_above_limit`, `card_face_unknown`, `number_malformed`,
@@ -178,7 +175,7 @@ def make_quotes(
     if not 1 <= valid_for_s <= _MOST_VALID_FOR_S:
         raise ValueError("valid_for_s out of range")
     issued_at = _whole_seconds(issued_at)
-    priced = {} if priced is None else priced
+    priced: dict[Terms, Price] = {}
     answers: list[dict[str, Any] | Refused] = []
     for row, (ask, quote_id) in enumerate(zip(asks, quote_ids, strict=True), start=1):
         try:
