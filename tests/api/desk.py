@@ -33,6 +33,7 @@ from airback.domain.ports.rail import Notification, RailCapabilities
 from airback.engine.submit import AGREEMENT, OrderAsk
 from airback.orders.proofs import make_proof
 from airback.pricing.cards import DEFAULT_CARD, RateCard, parse_card
+from airback.pricing.facts import Market
 from airback.pricing.quotes import QuoteAsk, make_quote, sign_quote
 
 BOOK = 1
@@ -181,10 +182,17 @@ class Desk:
     clock: datetime = NOW
     dice: random.Random = field(default_factory=lambda: random.Random(7))
     card: RateCard = field(default_factory=lambda: parse_card(DEFAULT_CARD))
+    market: Market = field(default_factory=Market)
     codes: Any = field(default_factory=lambda: itertools.count(100_000_000_000_000_000))
 
     async def rate_card(self) -> RateCard:
         return self.card
+
+    async def rate_cards(self) -> list[RateCard]:
+        return [self.card]
+
+    async def price_facts(self) -> Market:
+        return self.market
 
     def now(self) -> datetime:
         return self.clock

@@ -46,7 +46,10 @@ NEEDS: list[tuple[str, str, str]] = [
 
 
 #: Addresses that need no key: prices, the rate index, the description, a rail's signed word, and what does not exist.
-OPEN = {"/v1/rates", "/v1/market/index", "/v1/openapi.json", "/v1/notifications/alipay", "/v1/{rest:path}"}
+OPEN = {
+    *("/v1/rates", "/v1/rate-cards", "/v1/rate-cards/{version:str}", "/v1/market/index"),
+    *("/v1/openapi.json", "/v1/notifications/alipay", "/v1/{rest:path}"),
+}
 
 
 def test_no_address_is_reached_but_through_the_gate() -> None:

@@ -1,12 +1,16 @@
 """`/v1/verifications`, `/v1/quotes`, `/v1/rates`."""
 
+import copy
 from typing import Any
 
 import pytest
 
 from airback.domain.ports.carrier import CodeCheck, LineStatus
 from airback.orders.proofs import check_proof
-from airback.pricing.quotes import check_quote
+from airback.pricing.breakdown import faults
+from airback.pricing.cards import parse_card
+from airback.pricing.facts import Cap, Market
+from airback.pricing.quotes import check_quote, replay
 from tests.api.desk import ONE_TIME_CODE, SELLER, Api, Desk, code_of
 
 CARD: dict[str, Any] = {
@@ -178,3 +182,68 @@ async def test_rates_are_public(desk: Desk, api: Api) -> None:
     rate = next(r for r in rates["rates"] if r["product"] == "card" and r["face_fen"] == 10_000)
     quote = desk.quote(carrier=rate["carrier"], face_fen=10_000, rail=rate["rail"])
     assert rate["net_fen"] == quote["net_fen"]
+
+
+async def test_a_quote_holds_the_facts_of_its_moment_and_the_sellers_class(desk: Desk, api: Api) -> None:
+    plain = (await api.post("/v1/quotes", CARD)).json()["quote"]
+    desk.pass_time(seconds=1)
+    desk.market = Market(
+        wanted={"cmcc": (50_000_000, 990_000)},
+        caps={("cmcc", "card"): Cap(850_000, "双十一")},
+        classes={"acme/user-1": "gold"},
+        lowest="basic",
+    )
+    first, second, third = [
+        (await api.post("/v1/quotes", {**CARD, "seller_ref": ref})).json()["quote"]
+        for ref in ("user-1", "user-2", "user-1")
+    ]
+    assert plain["facts"] == {"seller_class": None, "demand_fen": None, "outlet_ppm": None, "cap": None}
+    assert [one["facts"]["seller_class"] for one in (first, second, third)] == ["gold", "basic", "gold"]
+    assert first["facts"]["cap"] == {"most_ppm": 850_000, "promotion": "双十一"}
+    assert first["rate_ppm"] == second["rate_ppm"] == 850_000 < plain["rate_ppm"]
+    desk.pass_time(seconds=1)
+    desk.market = Market(classes={"acme/user-1": "gold"}, lowest="basic")
+    better, usual = [
+        (await api.post("/v1/quotes", {**CARD, "seller_ref": ref})).json()["quote"]
+        for ref in ("user-1", "user-2")
+    ]
+    assert better["net_fen"] > usual["net_fen"] == plain["net_fen"]
+    for quote in (first, better, usual):
+        assert replay(check_quote(quote, keys=desk.keys, now=desk.now()).document, desk.card) == []
+
+
+async def test_one_second_offers_the_same_price_to_all_and_another_card_another(desk: Desk, api: Api) -> None:
+    asks = [{**CARD, "seller_ref": f"user-{n}", "card_number": str(20_261_102_000_000 + n)} for n in range(3)]
+    answers = [(await api.post("/v1/quotes", ask)).json()["quote"] for ask in asks]
+    assert len({quote["id"] for quote in answers}) == 3
+    assert [quote["card_number"] for quote in answers] == [ask["card_number"] for ask in asks]
+    assert [quote["seller"] for quote in answers] == [f"acme/user-{n}" for n in range(3)]
+    assert len({quote["net_fen"] for quote in answers}) == 1
+    # What was offered before is still looked at: another product's number, a number of another form, a bad name.
+    for change, code in (
+        ({"number": "13800138000"}, "field_invalid"),
+        ({"card_number": "12"}, "card_number_malformed"),
+        ({"seller_ref": "a b"}, "field_invalid"),
+    ):
+        assert code_of(await api.post("/v1/quotes", {**CARD, **change})) == code
+    document = copy.deepcopy(dict(desk.card.document)) | {"version": 2}
+    document["factors"]["base"]["rates_ppm"]["cmcc.card"] = 800_000
+    desk.card = parse_card(document)
+    desk.pass_time(seconds=1)
+    dearer = (await api.post("/v1/quotes", CARD)).json()["quote"]
+    assert (dearer["card_version"], dearer["rate_ppm"]) == (2, 800_000)
+
+
+async def test_published_cards_are_public_with_their_history(desk: Desk, api: Api) -> None:
+    listed = await api.call("GET", "/v1/rate-cards", key="")
+    assert listed.json() == {
+        "rate_cards": [
+            {"version": 1, "effective_from": "2026-01-01T00:00:00Z", "until": None, "in_force": True}
+        ]
+    }
+    one = await api.call("GET", "/v1/rate-cards/1", key="")
+    assert one.json() == desk.card.document
+    quote = (await api.post("/v1/quotes", CARD)).json()["quote"]
+    assert faults(quote, card=parse_card(one.json()), keys=desk.keys) == []
+    for path in ("/v1/rate-cards/2", "/v1/rate-cards/x", "/v1/rate-cards/01"):
+        assert code_of(await api.call("GET", path, key="")) == "not_found"

@@ -131,7 +131,7 @@ def test_the_command_refuses_a_book_without_history_and_files_that_are_no_card(
     data = ("--data", installation[1])
     for words, said in (
         (("--card", card), "preview_without_history"),
-        (("--card", wrong), "field_invalid, field fee.rate_ppm"),
+        (("--card", wrong), "card_rate_above_whole, field fee.rate_ppm"),
         (("--card", tmp_path / "none.json"), "document_unreadable"),
     ):
         status, out, err = run(capsys, "backtest", *words, "--days", "3", "--json", *data)

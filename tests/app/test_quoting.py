@@ -183,3 +183,46 @@ def test_what_is_no_quote_no_card_or_no_key_is_told(
     assert status == 1 and "document_unreadable" in told
     status, _, told = run(capsys, "quote", "verify", quote, "--data", tmp_path / "none")
     assert status == 1 and "public_key_missing" in told
+
+
+def test_facts_named_at_the_terminal_move_the_price_and_stand_on_the_quote(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, card: Path
+) -> None:
+    data, quote = tmp_path / "data", tmp_path / "quote.json"
+    plain = run(capsys, *ASK, "--card", card, "--data", data, "--json")[1]
+    assert plain["facts"]["seller_class"] is None
+    neutral = {line["name"]: line for line in plain["components"]}
+    for name in ("standing", "demand", "cap", "outlet"):
+        assert neutral[name]["fen"] == 0 and "no data" in neutral[name]["en"]
+    words = ("--seller-class", "gold", "--demand-yuan", "2000000", "--card", card, "--data", data)
+    better = run(capsys, *ASK, *words, "--json", "--out", quote)[1]
+    assert better["pays_fen"] > plain["pays_fen"]
+    assert (better["facts"]["seller_class"], better["facts"]["demand_fen"]) == ("gold", 200_000_000)
+    assert run(capsys, "quote", "verify", quote, "--data", data)[0] == 0
+    quote.write_text(quote.read_text().replace('"gold"', '"silver"'))
+    assert run(capsys, "quote", "verify", quote, "--data", data)[0] == 1
+    bounds = ("--outlet-ppm", "700000", "--cap-ppm", "720000", "--cap-promotion", "双十一")
+    bound = run(capsys, *ASK, *words, *bounds, "--json")[1]
+    lines = {line["name"]: line for line in bound["components"]}
+    assert lines["cap"]["fen"] < 0 and "双十一" in lines["cap"]["zh"] and lines["outlet"]["ppm"] == -30_000
+    assert bound["quote"]["rate_ppm"] == 690_000
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (("--seller-class", "platinum"), "field_invalid, --seller-class"),
+        (("--demand-yuan", "much"), "amount_not_a_number, --demand-yuan"),
+        (("--outlet-ppm", "1000001"), "field_invalid, --outlet-ppm"),
+        (("--outlet-ppm", "-1"), "field_invalid, --outlet-ppm"),
+        (("--cap-ppm", "900000"), "field_missing, --cap-promotion"),
+        (("--cap-ppm", "1000001", "--cap-promotion", "x"), "field_invalid, --cap-ppm"),
+        (("--cap-ppm", "1", "--cap-promotion", "x" * 61), "field_invalid, --cap-promotion"),
+    ],
+)
+def test_facts_of_another_form_are_told_by_name(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, card: Path, words: tuple[str, ...], code: str
+) -> None:
+    status, made, told = run(capsys, *ASK, *words, "--card", card, "--data", tmp_path / "data", "--json")
+    flat = " ".join(told.split())
+    assert (status, made) == (1, {}) and all(part in flat for part in code.split(", ")), flat

@@ -89,6 +89,7 @@ async def test_every_page_can_be_seen_and_used_by_everybody(
     await walk.open("/market", "02-market-unpublished")
     await publish_index(site.stage.street.pool)
     await walk.open("/market", "02-market")
+    await walk.open("/rates/1", "02-rates-of-a-version")
     await walk.open("/agreement", "03-agreement")
     await walk.open("/privacy", "04-privacy")
     await walk.open("/orders", "05-no-orders")

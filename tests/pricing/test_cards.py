@@ -76,10 +76,10 @@ FAULTS: list[tuple[dict[str, Any], str, str]] = [
     ({"factors__base__rates_ppm": {"mars.card": 1}}, "field_invalid", "factors.base.rates_ppm.mars.card"),
     (
         {"factors__base__rates_ppm": {"cmcc.card": 1_000_001}},
-        "field_invalid",
+        "card_rate_above_whole",
         "factors.base.rates_ppm.cmcc.card",
     ),
-    ({"factors__base__source": "hearsay"}, "field_invalid", "factors.base.source"),
+    ({"factors__base__source": "hearsay"}, "card_source_missing", "factors.base.source"),
     ({"factors__base__zh": "a\x00b"}, "field_invalid", "factors.base.zh"),
     ({"factors__base__zh": "\ud800"}, "field_invalid", "factors.base.zh"),
     ({"factors__base__zh": "字" * 401}, "field_invalid", "factors.base.zh"),
@@ -87,16 +87,16 @@ FAULTS: list[tuple[dict[str, Any], str, str]] = [
     ({"factors__base__range_ppm": [1]}, "field_invalid", "factors.base.range_ppm"),
     ({"factors__face__switch": "no"}, "field_invalid", "factors.face.switch"),
     ({"factors__face__swich": True}, "field_invalid", "factors.face.swich"),
-    ({"factors__face__bands": []}, "field_invalid", "factors.face.bands"),
-    ({"factors__face__bands": [{"upto_fen": 5, "rate_ppm": 0}]}, "field_invalid", "factors.face.bands"),
+    ({"factors__face__bands": []}, "card_bands_gap", "factors.face.bands"),
+    ({"factors__face__bands": [{"upto_fen": 5, "rate_ppm": 0}]}, "card_bands_gap", "factors.face.bands"),
     (
         {"factors__face__bands": [{"upto_fen": 5, "rate_ppm": 0}, {"upto_fen": 5, "rate_ppm": 0}]},
-        "field_invalid",
+        "card_bands_overlap",
         "factors.face.bands.1.upto_fen",
     ),
     (
         {"factors__face__bands": [{"upto_fen": None, "rate_ppm": 0}, {"upto_fen": 5, "rate_ppm": 0}]},
-        "field_invalid",
+        "card_bands_overlap",
         "factors.face.bands.1.upto_fen",
     ),
     ({"factors__validity__step_days": 0}, "field_invalid", "factors.validity.step_days"),
@@ -126,13 +126,90 @@ FAULTS: list[tuple[dict[str, Any], str, str]] = [
     ({"charges": {}}, "field_invalid", "charges"),
     ({"charges": [1]}, "field_invalid", "charges.0"),
     ({"rails__PayPal!": {}}, "field_invalid", "rails.PayPal!"),
-    ({"rails__alipay__rate_ppm": 10**30}, "field_invalid", "rails.alipay.rate_ppm"),
+    ({"rails__alipay__rate_ppm": 10**30}, "card_rate_above_whole", "rails.alipay.rate_ppm"),
     ({"limits__card__most_fen": 1}, "field_invalid", "limits.card.most_fen"),
     ({"card_faces_fen": []}, "field_invalid", "card_faces_fen"),
     ({"card_faces_fen": [1, 1]}, "field_invalid", "card_faces_fen"),
     ({"card_faces_fen": [0]}, "field_invalid", "card_faces_fen"),
     ({"table_faces_fen": [True]}, "field_invalid", "table_faces_fen"),
 ]
+
+
+def classes(*thresholds: tuple[int, int, int]) -> dict[str, Any]:
+    """A card's classes by (least face value, least orders, share)."""
+    return {
+        "factors__standing__classes": [
+            {"name": f"c{n}", "zh": "级", "en": "Class", "least_face_fen": face, "least_orders": orders, "rate_ppm": ppm}
+            for n, (face, orders, ppm) in enumerate(thresholds)
+        ]
+    }  # fmt: skip
+
+
+def demand(*bands: tuple[int, int]) -> dict[str, Any]:
+    """A card's bands of demand by (from, share)."""
+    return {"factors__demand__bands": [{"from_fen": fen, "rate_ppm": ppm} for fen, ppm in bands]}
+
+
+FAULTS += [
+    ({"factors__region__tiers_ppm": {"1": 0, "2": 20_000, "3": 10_000}}, "card_tiers_fall", "factors.region.tiers_ppm.3"),
+    ({"factors__region__tiers_ppm": {"1": 0, "2": 0, "3": -1_000_001}}, "card_rate_above_whole", "factors.region.tiers_ppm.3"),
+    ({"factors__competition__rate_ppm": 1_000_001}, "card_rate_above_whole", "factors.competition.rate_ppm"),
+    ({"factors__validity__step_ppm": 1_000_001}, "card_rate_above_whole", "factors.validity.step_ppm"),
+    ({"factors__bounds__most_ppm": 1_000_001}, "card_rate_above_whole", "factors.bounds.most_ppm"),
+    ({"fee__rate_ppm": 1_000_001}, "card_rate_above_whole", "fee.rate_ppm"),
+    ({"factors__outlet__margin_ppm": 2_000_000}, "card_rate_above_whole", "factors.outlet.margin_ppm"),
+    ({"factors__outlet__subsidy_ppm": -1}, "field_invalid", "factors.outlet.subsidy_ppm"),
+    ({"factors__outlet__more": 1}, "field_invalid", "factors.outlet.more"),
+    ({"factors__cap__more": 1}, "field_invalid", "factors.cap.more"),
+    ({"factors__cap": []}, "field_invalid", "factors.cap"),
+    ({"factors__validity__source": None}, "card_source_missing", "factors.validity.source"),
+    ({"fee__source": ["S1"]}, "card_source_missing", "fee.source"),
+    ({"limits__source": "x"}, "card_source_missing", "limits.source"),
+    ({"factors__standing__days": 366}, "field_invalid", "factors.standing.days"),
+    (classes(), "card_bands_gap", "factors.standing.classes"),
+    (classes((1, 0, 0)), "card_bands_gap", "factors.standing.classes.0.least_face_fen"),
+    (classes((0, 0, 5), (5, 1, 4)), "card_tiers_fall", "factors.standing.classes.1.rate_ppm"),
+    (classes((0, 0, 0), (5, 1, 4), (4, 1, 4)), "card_tiers_fall", "factors.standing.classes.2.least_face_fen"),
+    (classes((0, 0, 0), (5, 2, 4), (6, 1, 4)), "card_tiers_fall", "factors.standing.classes.2.least_orders"),
+    (classes((0, 0, 0), (0, 0, 4)), "card_bands_overlap", "factors.standing.classes.1.least_face_fen"),
+    (classes((0, 0, -1)), "field_invalid", "factors.standing.classes.0.rate_ppm"),
+    (classes((0, 0, 1_000_001)), "card_rate_above_whole", "factors.standing.classes.0.rate_ppm"),
+    (demand(), "card_bands_gap", "factors.demand.bands"),
+    (demand((5, 0)), "card_bands_gap", "factors.demand.bands.0.from_fen"),
+    (demand((0, 0), (0, 0)), "card_bands_overlap", "factors.demand.bands.1.from_fen"),
+    (demand((0, 1), (5, 0)), "card_tiers_fall", "factors.demand.bands.1.rate_ppm"),
+]  # fmt: skip
+
+
+def test_a_class_is_named_once() -> None:
+    content = document()
+    content["factors"]["standing"]["classes"][1]["name"] = "basic"
+    with pytest.raises(Refused) as caught:
+        parse_card(content)
+    assert (caught.value.code, caught.value.field) == ("field_invalid", "factors.standing.classes.1.name")
+
+
+def test_a_factor_without_a_source_at_all_is_named() -> None:
+    content = document()
+    del content["factors"]["demand"]["source"]
+    with pytest.raises(Refused) as caught:
+        parse_card(content)
+    assert (caught.value.code, caught.value.field) == ("card_source_missing", "factors.demand.source")
+
+
+def test_a_card_from_before_classes_demand_and_caps_is_read_and_prices_as_it_did() -> None:
+    content = document()
+    for name in ("standing", "demand", "cap", "outlet"):
+        del content["factors"][name]
+    before = parse_card(content)
+    assert (before.standing, before.demand, before.cap, before.outlet) == (None, None, None, None)
+    assert outside_sources(before) == []
+
+
+def test_a_subsidy_is_pointed_out_whoever_the_source_is() -> None:
+    assert outside_sources(card(factors__outlet__subsidy_ppm=1)) == ["factors.outlet.subsidy_ppm"]
+    far = card(factors__demand__bands=[{"from_fen": 0, "rate_ppm": 20_000}], factors__outlet__margin_ppm=0)
+    assert outside_sources(far) == ["factors.demand", "factors.outlet"]
 
 
 @pytest.mark.parametrize(("changes", "code", "field"), FAULTS)

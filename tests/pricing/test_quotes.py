@@ -376,7 +376,10 @@ def test_deep_nesting_is_refused_without_going_down(keys: FileKeys, document: di
 def test_a_signed_document_of_another_shape_is_refused(keys: FileKeys) -> None:
     body = made()
     changes: list[dict[str, Any]] = [
-        {"v": 2},
+        {"v": 3},
+        {"v": 1},
+        {"facts": None},
+        {"facts": {}},
         {"face_fen": 0},
         {"net_fen": 7_946},
         {"components": []},

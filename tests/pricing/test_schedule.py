@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from airback.domain.refusals import Refused
-from airback.pricing.cards import RateCard
-from airback.pricing.schedule import check_schedule
+from airback.pricing.cards import RateCard, card_in_force
+from airback.pricing.schedule import check_schedule, spans
 from tests.pricing.desk import card
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -87,3 +87,17 @@ def test_what_is_not_scheduled_for_that_moment_cannot_be_replaced(begins: int, r
     with pytest.raises(Refused) as refused:
         check_schedule([STANDING, dated(3, version=2)], dated(begins), now=NOW, replaces=replaces)
     assert (refused.value.code, refused.value.field) == ("field_invalid", "replaces")
+
+
+def test_each_card_has_the_end_it_really_has_and_one_is_in_force() -> None:
+    cards = [dated(120, version=3), dated(0, version=1), dated(30, 60, version=2)]
+    ends = [
+        (span.card.version, None if span.until is None else (span.until - NOW).days)
+        for span in spans(cards, at=NOW)
+    ]
+    assert ends == [(1, 120), (2, 60), (3, None)]
+    for day, version in ((1, 1), (31, 2), (61, 1), (121, 3)):
+        at = NOW + timedelta(days=day)
+        in_force = [span.card.version for span in spans(cards, at=at) if span.in_force]
+        assert in_force == [version] == [card_in_force(cards, at).version]
+    assert not any(span.in_force for span in spans(cards, at=NOW - timedelta(days=1)))

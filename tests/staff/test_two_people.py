@@ -13,7 +13,7 @@ from airback.domain import ids
 from airback.domain.refusals import Refused
 from airback.engine import act, appoint, propose
 from airback.pricing.default_card import DEFAULT_CARD
-from airback.store import licences, proposals
+from airback.store import books, licences, proposals
 
 NOW = datetime(2026, 11, 20, 4, 0, tzinfo=UTC)
 DEPOSIT: dict[str, Any] = {
@@ -167,6 +167,19 @@ async def test_a_rate_card_that_can_be_read_may_be_proposed(pool: asyncpg.Pool) 
     after = {"document": DEFAULT_CARD, "effective_at": "2026-12-01T00:00:00Z"}
     async with pool.acquire() as conn:
         await put(conn, action="pricing:rate_card:publish", roles=["pricing"], after=after, before={})
+
+
+async def test_a_rate_card_that_leaves_a_gap_or_takes_anothers_moment_is_not_proposed(
+    pool: asyncpg.Pool,
+) -> None:
+    first = {**DEFAULT_CARD, "effective_until": "2027-02-01T00:00:00Z"}
+    async with pool.acquire() as conn:
+        await books.publish_first(conn, book=1, document=first, now=NOW)
+        for at, code in (("2027-02-02T00:00:00Z", "card_gap"), ("2027-01-05T00:00:00Z", "card_overlap")):
+            after = {"document": DEFAULT_CARD, "effective_at": at}
+            with pytest.raises(Refused) as refused:
+                await put(conn, action="pricing:rate_card:publish", roles=["pricing"], after=after, before={})
+            assert (refused.value.code, refused.value.field) == (code, "effective_at")
 
 
 @pytest.mark.parametrize(

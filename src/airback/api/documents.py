@@ -207,6 +207,22 @@ class Rate(msgspec.Struct, frozen=True):
     rate_ppm: Ppm
 
 
+class PublishedCard(msgspec.Struct, frozen=True):
+    """A rate card that was published. `until` is when it ends for good: at its own end, or when another list without
+    an end takes over."""
+
+    version: Annotated[int, Meta(examples=[1])]
+    effective_from: datetime
+    until: datetime | None
+    in_force: bool
+
+
+class PublishedCards(msgspec.Struct, frozen=True):
+    """Every published rate card, newest first."""
+
+    rate_cards: list[PublishedCard]
+
+
 class Rates(msgspec.Struct, frozen=True):
     """The published rates, before region and remaining validity."""
 

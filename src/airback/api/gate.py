@@ -12,16 +12,15 @@ from litestar.connection import ASGIConnection
 
 from airback.api.credentials import Client, Clients
 from airback.api.limits import Buckets
+from airback.api.offering import Offering
+from airback.api.reading import header
 from airback.domain.refusals import Refused
 from airback.engine.submit import SharedIntake
-from airback.pricing.cards import RateCard
-from airback.pricing.formula import Price, Terms
 from airback.queries.platform import Platform
 
 #: Requests a minute from one address that come without a good key.
 _STRANGERS_PER_MINUTE: Final = 60
 _STATE: Final = "airback_api"
-_MOST_PRICES: Final = 2000
 
 
 @dataclass(slots=True)
@@ -31,16 +30,7 @@ class Entrance:
     clients: Clients
     intake: SharedIntake
     buckets: Buckets = field(default_factory=Buckets)
-    #: Prices of this second, by the version of their card: many ask for the same faces.
-    prices: dict[int, dict[Terms, Price]] = field(default_factory=dict)
-
-    def prices_of(self, card: RateCard) -> dict[Terms, Price]:
-        """What was priced by this card lately. Terms name their second, so none is ever out of date."""
-        found = self.prices.get(card.version)
-        if found is None or len(found) > _MOST_PRICES:
-            found = {}
-            self.prices = {card.version: found}
-        return found
+    offering: Offering | None = None
 
 
 async def gate(request: Request[Any, Any, Any]) -> None:
@@ -70,13 +60,14 @@ async def gate(request: Request[Any, Any, Any]) -> None:
     entrance.buckets.take(f"client {client.client}", per_minute=client.requests_per_minute, now_s=now_s)
     if scope not in client.scopes:
         raise Refused("scope_missing")
-    request.scope.setdefault("state", {})["api_client"] = client
+    state = request.scope.setdefault("state", {})
+    state["api_client"], state["api_platform"], state["api_entrance"] = client, platform, entrance
 
 
 def platform_of(connection: ASGIConnection[Any, Any, Any, Any]) -> Platform:
     """The running platform."""
-    platform: Platform = connection.app.state.platform
-    return platform
+    platform: Platform | None = connection.scope.get("state", {}).get("api_platform")
+    return connection.app.state.platform if platform is None else platform
 
 
 def client_of(request: Request[Any, Any, Any]) -> Client:
@@ -87,7 +78,8 @@ def client_of(request: Request[Any, Any, Any]) -> Client:
 
 def entrance_of(request: Request[Any, Any, Any]) -> Entrance:
     """What this process remembers of those who came in."""
-    return _entrance(request, platform_of(request))
+    entrance: Entrance | None = request.scope.get("state", {}).get("api_entrance")
+    return _entrance(request, platform_of(request)) if entrance is None else entrance
 
 
 def _address(connection: ASGIConnection[Any, Any, Any, Any]) -> str:
@@ -107,5 +99,5 @@ def _entrance(connection: ASGIConnection[Any, Any, Any, Any], platform: Platform
 
 
 def _key(connection: ASGIConnection[Any, Any, Any, Any]) -> str | None:
-    scheme, _, key = connection.headers.get("authorization", "").partition(" ")
+    scheme, _, key = (header(connection, b"authorization") or "").partition(" ")
     return key.strip() if scheme.lower() == "bearer" and key.strip() else None

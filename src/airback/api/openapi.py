@@ -155,6 +155,15 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
         ),
     ),
     ("get", "/v1/rates"): Operation("The published rates", "Quotes", {200: d.Rates}, refuses=("not_bought",)),
+    ("get", "/v1/rate-cards"): Operation("Every published rate card", "Quotes", {200: d.PublishedCards}),
+    ("get", "/v1/rate-cards/{version}"): Operation(
+        "One published rate card, as it stands",
+        "Quotes",
+        {
+            200: "The card: every factor with its figures, range, dates and source. It replays each quote that names it."
+        },
+        refuses=("not_found",),
+    ),
     ("post", "/v1/orders"): Operation(
         "Place orders",
         "Orders",

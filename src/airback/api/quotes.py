@@ -1,18 +1,21 @@
 """`/v1/verifications`, `/v1/quotes`, `/v1/rates`: what comes before an order."""
 
 import asyncio
-from typing import Any, Final
+from typing import Any, Final, cast
 
+import msgspec
 from litestar import Request, Response, get, post
 from litestar.params import FromPath
+from litestar.types import ASGIApp
 
 from airback.api import problems, reading
-from airback.api.answers import answer
+from airback.api.answers import Written, answer
 from airback.api.documents import (
     CodeRequest,
     LineDocument,
-    OneQuote,
     Proof,
+    PublishedCard,
+    PublishedCards,
     QuoteAnswer,
     QuoteAnswers,
     QuoteRequest,
@@ -21,18 +24,19 @@ from airback.api.documents import (
     Verification,
     VerificationRequest,
 )
-from airback.api.gate import Entrance, client_of, entrance_of, platform_of
-from airback.domain.assets import BALANCE, parse_carrier
-from airback.domain.ids import new_reference, parse_public, public
-from airback.domain.money import MoneyError, parse_yuan
+from airback.api.gate import client_of, entrance_of, platform_of
+from airback.api.offering import Offering
+from airback.domain.assets import BALANCE
+from airback.domain.ids import parse_public, public
 from airback.domain.numbers import parse_mobile
 from airback.domain.ports.carrier import Subscribers
 from airback.domain.refusals import Refused
 from airback.engine import identify
-from airback.orders.intake import AGREEMENT, MOST_SELLER_REF, check_ref, seller_of
-from airback.pricing.quotes import QuoteAsk, make_quotes, mark_quote, public_rate_table, sign_quote
-from airback.queries.platform import Platform
+from airback.orders.intake import AGREEMENT
+from airback.pricing.quotes import public_rate_table
+from airback.pricing.schedule import spans
 
+_AGREEMENT: Final = msgspec.json.encode(AGREEMENT)
 _ASKED_AT_ONCE: Final = 16
 _RATES_KEPT_S: Final = 60
 #: From so many quotes on, prices are made in a thread, so that the event loop goes on serving.
@@ -82,29 +86,28 @@ async def check_code(request: Request[Any, Any, Any], verification: FromPath[str
 
 
 @post("/quotes", status_code=200, opt={"scope": "quotes:write"})
-async def make(request: Request[Any, Any, Any]) -> Response[bytes]:
+async def make(request: Request[Any, Any, Any]) -> ASGIApp:
     """Signed quotes, one answer for each ask."""
-    platform = platform_of(request)
-    client = client_of(request).client
     batch, many = reading.items((await reading.read_json(request)).value, name="asks")
-    answers = await _quotes(platform, client, batch, entrance=entrance_of(request))
     if not many:
-        (only,) = answers
-        if isinstance(only, Refused):
-            raise Refused(only.code, field=only.field)
-        return answer(OneQuote(only, AGREEMENT))
+        one = reading.read(batch[0], QuoteRequest)
+        carrier: str | Refused | None = one.carrier
+        if carrier is None:
+            carrier = (await _carriers(platform_of(request).subscribers, {0: one})).get(0)
+        quote = (await _offering(request)).quote(one, client=client_of(request).client, carrier=carrier)
+        return Written(b'{"quote":%s,"agreement":%s}' % (quote, _AGREEMENT))
     language = problems.language_of(request)
     documents = [
-        QuoteAnswer(status=200, row=row, quote=one)
+        QuoteAnswer(status=200, row=row, quote=cast(dict[str, Any], msgspec.Raw(one)))  # written already
         if not isinstance(one, Refused)
         else QuoteAnswer(
             status=one.refusal.status,
             row=row,
             problem=problems.problem(Refused(one.code, field=one.field, row=row), language=language),
         )
-        for row, one in enumerate(answers, start=1)
+        for row, one in enumerate(await _quotes(request, batch), start=1)
     ]
-    return answer(QuoteAnswers(documents, AGREEMENT))
+    return Written(msgspec.json.encode(QuoteAnswers(documents, AGREEMENT)))
 
 
 @get("/rates", opt={"open": 120})
@@ -113,54 +116,69 @@ async def rates(request: Request[Any, Any, Any]) -> Response[bytes]:
     platform = platform_of(request)
     reading.query(request)
     card = await platform.rate_card()
-    table = [Rate(**row) for row in public_rate_table(card, at=platform.now())]
+    market = await platform.price_facts()
+    table = [Rate(**row) for row in public_rate_table(card, at=platform.now(), facts=market.of)]
     document = Rates(card.version, card.effective_from, AGREEMENT, table)
     return answer(document, cached_s=_RATES_KEPT_S)
 
 
-async def _quotes(
-    platform: Platform, client: str, batch: list[Any], *, entrance: Entrance
-) -> list[dict[str, Any] | Refused]:
-    """A signed quote or a refusal for each item, in order."""
-    answers: list[dict[str, Any] | Refused | None] = [None] * len(batch)
+@get("/rate-cards", opt={"open": 120})
+async def rate_cards(request: Request[Any, Any, Any]) -> Response[bytes]:
+    """Every published rate card with its time, for everybody."""
+    platform = platform_of(request)
+    reading.query(request)
+    found = [
+        PublishedCard(span.card.version, span.card.effective_from, span.until, span.in_force)
+        for span in reversed(spans(await platform.rate_cards(), at=platform.now()))
+    ]
+    return answer(PublishedCards(found), cached_s=_RATES_KEPT_S)
+
+
+@get("/rate-cards/{version:str}", opt={"open": 120})
+async def rate_card(request: Request[Any, Any, Any], version: FromPath[str]) -> Response[bytes]:
+    """One published rate card's document, for everybody."""
+    reading.query(request)
+    for card in await platform_of(request).rate_cards():
+        if str(card.version) == version:
+            return answer(card.document, cached_s=_RATES_KEPT_S)
+    raise Refused("not_found", field="version")
+
+
+async def _quotes(request: Request[Any, Any, Any], batch: list[Any]) -> list[bytes | Refused]:
+    """A signed quote's JSON or a refusal for each item, in order."""
+    answers: list[bytes | Refused] = [Refused("internal")] * len(batch)
     requests: dict[int, QuoteRequest] = {}
     for place, item in enumerate(batch):
         try:
             requests[place] = reading.read(item, QuoteRequest)
         except Refused as refused:
             answers[place] = refused
-    carriers = await _carriers(platform.subscribers, requests)
-    asks: dict[int, QuoteAsk] = {}
-    for place, one in requests.items():
-        try:
-            asks[place] = _ask(one, client=client, carrier=carriers.get(place))
-        except Refused as refused:
-            answers[place] = refused
-    if asks:
-        card = await platform.rate_card()
-        issued_at = platform.now()
-        ids = [new_reference(entropy=platform.entropy) for _ in asks]
+    carriers = await _carriers(platform_of(request).subscribers, requests)
+    offering, client = await _offering(request), client_of(request).client
 
-        def price() -> list[dict[str, Any] | Refused]:
-            bodies = make_quotes(
-                book=platform.book,
-                card=card,
-                asks=list(asks.values()),
-                quote_ids=ids,
-                issued_at=issued_at,
-                priced=entrance.prices_of(card),
-            )
-            return [
-                b
-                if isinstance(b, Refused)
-                else mark_quote(sign_quote(b, keys=platform.keys), keys=platform.keys)
-                for b in bodies
-            ]
+    def price() -> None:
+        for place, one in requests.items():
+            try:
+                answers[place] = offering.quote(one, client=client, carrier=carriers.get(place, one.carrier))
+            except Refused as refused:
+                answers[place] = refused
 
-        priced = await asyncio.to_thread(price) if len(asks) >= _MANY else price()
-        for place, one_priced in zip(asks, priced, strict=True):
-            answers[place] = one_priced
-    return [one if one is not None else Refused("internal") for one in answers]
+    if len(requests) >= _MANY:
+        await asyncio.to_thread(price)
+    else:
+        price()
+    return answers
+
+
+async def _offering(request: Request[Any, Any, Any]) -> Offering:
+    """What is offered in this second."""
+    platform, entrance = platform_of(request), entrance_of(request)
+    now = platform.now()
+    known = entrance.offering
+    if known is None or not known.lasts(now):
+        card, market = await platform.rate_card(), await platform.price_facts()
+        known = entrance.offering = Offering(platform, card=card, market=market, now=now)
+    return known
 
 
 async def _carriers(subscribers: Subscribers, requests: dict[int, QuoteRequest]) -> dict[int, str | Refused]:
@@ -186,41 +204,4 @@ async def _carriers(subscribers: Subscribers, requests: dict[int, QuoteRequest])
     return {place: known[number] for place, number in unnamed.items()}
 
 
-def _ask(one: QuoteRequest, *, client: str, carrier: str | Refused | None) -> QuoteAsk:
-    """The ask as pricing takes it. Raises `Refused` for what pricing does not look at."""
-    check_ref(one.seller_ref, field="seller_ref", most=MOST_SELLER_REF)
-    if one.number is not None and parse_mobile(one.number) is None:
-        raise Refused("number_malformed", field="number")
-    if isinstance(carrier, Refused):
-        raise carrier
-    if one.carrier is not None:
-        carrier = parse_carrier(one.carrier)
-        if carrier is None:
-            raise Refused("carrier_unknown", field="carrier")
-    if carrier is None:
-        raise Refused("field_missing", field="carrier")
-    return QuoteAsk(
-        product=one.product,
-        carrier=carrier,
-        face_fen=_face_fen(one),
-        number=one.number,
-        card_number=one.card_number,
-        expires_on=one.expires_on,
-        province=one.province,
-        rail=one.rail,
-        seller=seller_of(client=client, seller_ref=one.seller_ref),
-    )
-
-
-def _face_fen(one: QuoteRequest) -> int:
-    if (one.face_fen is None) == (one.face_yuan is None):
-        raise Refused("field_missing" if one.face_fen is None else "field_invalid", field="face_fen")
-    if one.face_fen is not None:
-        return one.face_fen
-    try:
-        return parse_yuan(one.face_yuan or "")
-    except MoneyError as error:
-        raise Refused(error.code, field="face_yuan") from None
-
-
-HANDLERS: Final = [send_code, check_code, make, rates]
+HANDLERS: Final = [send_code, check_code, make, rates, rate_cards, rate_card]

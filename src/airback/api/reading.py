@@ -16,12 +16,15 @@ from typing import Any, Final, NamedTuple, NoReturn, TypeVar
 
 import msgspec
 from litestar import Request
+from litestar.connection import ASGIConnection
 
 from airback.domain.refusals import Refused
 
 MOST_BODY_BYTES: Final = 4 * 1024 * 1024
 MOST_ITEMS: Final = 1000
 DEEPEST: Final = 32
+#: Digits of an announced length that is surely within the limit; no server takes in more than was announced.
+_SMALL_LENGTH: Final = len(str(MOST_BODY_BYTES)) - 1
 LONGEST_NUMBER: Final = 40
 
 _IDEMPOTENCY_KEY: Final = re.compile(r"[\x21-\x7e]{1,200}", re.ASCII)
@@ -44,17 +47,43 @@ class Sent(NamedTuple):
 
 async def read_json(request: Request[Any, Any, Any]) -> Sent:
     """What was sent. Raises `Refused`: `content_type_unsupported`, `body_too_large`, `body_malformed`."""
-    media_type, _, parameters = request.headers.get("content-type", "").partition(";")
-    charset = parameters.strip().lower().removeprefix("charset=").strip('"')
-    if media_type.strip().lower() != "application/json" or charset not in ("", "utf-8"):
+    content_type = header(request, b"content-type") or ""
+    if content_type != "application/json":
+        media_type, _, parameters = content_type.partition(";")
+        charset = parameters.strip().lower().removeprefix("charset=").strip('"')
+        if media_type.strip().lower() != "application/json" or charset not in ("", "utf-8"):
+            raise Refused("content_type_unsupported")
+    if header(request, b"content-encoding") not in (None, "identity"):
         raise Refused("content_type_unsupported")
-    if request.headers.get("content-encoding", "identity") != "identity":
-        raise Refused("content_type_unsupported")
-    body = await request.body()  # the router's limit stops reading beyond MOST_BODY_BYTES
-    if len(body) > MOST_BODY_BYTES:
-        raise Refused("body_too_large")
+    body = await _body(request)
     value = _plain_json(body)
     return Sent(parse_json(body), body, True) if value is None else Sent(value, body, False)
+
+
+def header(connection: ASGIConnection[Any, Any, Any, Any], name: bytes) -> str | None:
+    """The first header of that name, in small letters as ASGI has it. Litestar makes a dictionary of them all first."""
+    for key, value in connection.scope["headers"]:
+        if key == name:
+            return value.decode("latin-1")
+    return None
+
+
+async def _body(request: Request[Any, Any, Any]) -> bytes:
+    """What was sent, read no further than the limit. A small body comes as one message; the router's limit stops the rest."""
+    announced = header(request, b"content-length")
+    if announced is None or len(announced) > _SMALL_LENGTH:
+        body = await request.body()
+        if len(body) > MOST_BODY_BYTES:
+            raise Refused("body_too_large")
+        return body
+    chunks = []
+    while True:
+        message = await request.receive()
+        if message["type"] != "http.request":
+            raise Refused("body_malformed")  # nobody is there any more to read this
+        chunks.append(message["body"])
+        if not message.get("more_body"):
+            return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
 def parse_json(body: bytes) -> Any:

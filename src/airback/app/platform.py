@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -18,7 +18,10 @@ from airback.app.settings import Settings
 from airback.domain.ports.carrier import Carrier, Subscribers
 from airback.domain.ports.messenger import Messenger
 from airback.domain.ports.rail import Rail
+from airback.domain.refusals import Refused
 from airback.pricing.cards import RateCard, card_in_force, parse_card
+from airback.pricing.facts import Market
+from airback.queries.price_facts import PriceFacts
 from airback.queries.verify import Finding, Verification, verify, verify_since_mark
 from airback.store import pool as pools
 from airback.store.embedded import ensure_running
@@ -27,6 +30,9 @@ from airback.store.problems import TROUBLE
 
 _SQL = load("books.sql")
 _CARDS_FRESH_S = 2.0
+_FACTS_FRESH_S = 3.0
+#: A rotation of keys is seen so much later; each look costs a quote about a fortieth of its time.
+_KEYS_TRUSTED_S = 0.05
 
 
 class SandboxAway(Exception):
@@ -48,6 +54,9 @@ class Platform:
     _cards: dict[int, RateCard] = field(default_factory=dict)
     _licensed: frozenset[str] = frozenset()
     _read_at: float = -1e9
+    _facts: PriceFacts | None = None
+    _market: Market = field(default_factory=Market)
+    _market_at: float = -1e9
 
     @property
     def book(self) -> int:
@@ -83,6 +92,24 @@ class Platform:
         """The price list in force, at most a few seconds old. Raises Refused `not_bought` when there is none."""
         await self.refresh()
         return card_in_force(self._cards.values(), self.now())
+
+    async def rate_cards(self) -> Sequence[RateCard]:
+        """Every published price list, at most a few seconds old, oldest first."""
+        await self.refresh()
+        return [self._cards[version] for version in sorted(self._cards)]
+
+    async def price_facts(self) -> Market:
+        """What prices read of the market and of sellers' classes, at most a few seconds old."""
+        if time.monotonic() - self._market_at >= _FACTS_FRESH_S:
+            self._market_at = time.monotonic()  # others go on by what is known while this reads
+            if self._facts is None:
+                self._facts = PriceFacts(book=self.book)
+            try:
+                card = await self.rate_card()
+            except Refused:
+                card = None
+            self._market = await self._facts.read(self.pool, card=card, now=self.now())
+        return self._market
 
     async def refresh(self) -> None:
         """Read the published price lists and licences again when they are more than a few seconds old."""
@@ -161,8 +188,10 @@ async def open_platform(
         connected = connect(settings, sandbox_url=sandbox_url, now=lambda: datetime.now(UTC), closing=closing)
         pool = await pools.connect(url, max_size=connections)
         closing.push_async_callback(_close, pool)
-        platform = Platform(settings, url, pool, FileKeys(settings.keys_dir), connected)
+        keys = FileKeys(settings.keys_dir, trusted_s=_KEYS_TRUSTED_S)
+        platform = Platform(settings, url, pool, keys, connected)
         await platform.refresh()
+        await platform.price_facts()
         yield platform
 
 

@@ -15,11 +15,13 @@ from airback.app.opening import open_installation
 from airback.app.platform import database
 from airback.app.settings import Settings
 from airback.domain import ids
+from airback.domain.money import PPM
 from airback.domain.ports.keys import Verifier
 from airback.domain.refusals import Refused
 from airback.pricing.breakdown import OF_THE_CARD, breakdown, faults
-from airback.pricing.cards import card_in_force, parse_card
+from airback.pricing.cards import RateCard, card_in_force, parse_card
 from airback.pricing.default_card import DEFAULT_CARD
+from airback.pricing.facts import MOST_PROMOTION, NEUTRAL, Facts
 from airback.pricing.formula import CHINA
 from airback.pricing.quotes import QuoteAsk, make_quote, sign_quote
 from airback.store.named_sql import load
@@ -59,8 +61,10 @@ def quote(
     place: str | None,
     rail: str,
     now: datetime,
+    facts: Facts = NEUTRAL,
 ) -> dict[str, Any]:
     """A signed quote's breakdown by a rate card's document. It names no number and no card: it is the price alone.
+    `facts` are taken as they are given: what is not known is neutral.
 
     Raises Refused as `pricing.quotes.make_quotes` answers it, as `parse_card` refuses a faulty document, `not_bought` for
     one that is not in force, and `field_invalid` for a place or tier that it does not name.
@@ -68,6 +72,7 @@ def quote(
     card = card_in_force([parse_card(document)], now)
     if place is not None and card.region.tier(place) is None:
         raise Refused("field_invalid", field="--city-tier" if place.startswith("tier") else "--place")
+    _check_facts(facts, card)
     expires_on = (
         None if validity_days is None else now.astimezone(CHINA).date() + timedelta(days=validity_days)
     )
@@ -81,10 +86,26 @@ def quote(
         province=place,
         rail=rail,
         seller="desk/price",
+        facts=facts,
     )
     quote_id = ids.new_reference(entropy=os.urandom)
     body = make_quote(book=settings.book, card=card, ask=ask, quote_id=quote_id, issued_at=now)
     return breakdown(sign_quote(body, keys=FileKeys(settings.keys_dir)), card)
+
+
+def _check_facts(facts: Facts, card: RateCard) -> None:
+    """Raise Refused `field_invalid` for facts that no quote could hold, or a class that the card does not name."""
+    if facts.seller_class is not None and (
+        card.standing is None or card.standing.place(facts.seller_class) is None
+    ):
+        raise Refused("field_invalid", field="--seller-class")
+    if facts.outlet_ppm is not None and not 0 <= facts.outlet_ppm <= PPM:
+        raise Refused("field_invalid", field="--outlet-ppm")
+    if facts.cap is not None:
+        if not 0 <= facts.cap.most_ppm <= PPM:
+            raise Refused("field_invalid", field="--cap-ppm")
+        if not 0 < len(facts.cap.promotion) <= MOST_PROMOTION or not facts.cap.promotion.isprintable():
+            raise Refused("field_invalid", field="--cap-promotion")
 
 
 def verify(settings: Settings, document: object, *, card: object | None, keys: object | None) -> list[str]:

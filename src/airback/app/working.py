@@ -3,19 +3,21 @@
 import asyncio
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import structlog
 
 from airback.app import presence
 from airback.app.platform import Platform, database, open_platform, wait_for_sandbox
 from airback.app.settings import Settings
+from airback.engine.classify import classify
 from airback.engine.tenure import Pace, Tenure, described
 from airback.store import books
 from airback.store.problems import TROUBLE
 
 LOG = structlog.get_logger(__name__)
 _LOOK_EVERY_S = 0.5
+_CLASS_EVERY_S = 20.0
 
 
 async def work(
@@ -41,6 +43,7 @@ async def hold_books(platform: Platform, *, stop: asyncio.Event, pace: Pace, mos
     """Take every book without a living writer, at most so many, and write them until `stop`."""
     worker = f"{socket.gethostname()}-{os.getpid()}-{os.urandom(3).hex()}"
     held: dict[int, asyncio.Task[None]] = {}
+    classing = asyncio.create_task(_class_sellers(platform, held, stop))
     try:
         while not stop.is_set():
             for book, task in list(held.items()):
@@ -59,7 +62,21 @@ async def hold_books(platform: Platform, *, stop: asyncio.Event, pace: Pace, mos
             await _sleep(stop, _LOOK_EVERY_S)
     finally:
         stop.set()
-        await asyncio.gather(*held.values(), return_exceptions=True)
+        await asyncio.gather(classing, *held.values(), return_exceptions=True)
+
+
+async def _class_sellers(platform: Platform, held: Mapping[int, object], stop: asyncio.Event) -> None:
+    """Keep the sellers' classes of the books that are held here. What fails is tried again; prices go on by what is known."""
+    while not stop.is_set():
+        for book in list(held):
+            try:
+                async with platform.pool.acquire() as conn:
+                    await classify(conn, book=book, now=platform.now())
+            except TROUBLE as error:
+                LOG.warning("sellers_not_classed", book=book, error=type(error).__name__)
+            except Exception as error:
+                LOG.error("sellers_not_classed", book=book, **described(error))
+        await _sleep(stop, _CLASS_EVERY_S)
 
 
 def _writer(platform: Platform, book: int, worker: str, pace: Pace) -> Tenure:

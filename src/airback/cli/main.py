@@ -115,6 +115,22 @@ def build_parser() -> argparse.ArgumentParser:
     place.add_argument("--city-tier", type=int, metavar="N", help="tier of the seller's city")
     place.add_argument("--place", metavar="CODE", help="the seller's place by GB/T 2260, such as 4401")
     quote.add_argument("--rail", default="alipay", metavar="NAME", help="how it is paid (default alipay)")
+    quote.add_argument(
+        "--seller-class", metavar="NAME", help="the seller's class in the rate card, such as gold"
+    )
+    quote.add_argument(
+        "--demand-yuan", metavar="YUAN", help="face value that outlets want open of the carrier now"
+    )
+    quote.add_argument(
+        "--outlet-ppm",
+        type=int,
+        metavar="PPM",
+        help="the best price an outlet bids now, parts per million of face",
+    )
+    quote.add_argument(
+        "--cap-ppm", type=int, metavar="PPM", help="a live cap of the asset, parts per million of face"
+    )
+    quote.add_argument("--cap-promotion", metavar="NAME", help="the promotion that the cap answers")
     quote.add_argument("--card", metavar="FILE", help="price and sign by this rate card, published or not")
     quote.add_argument("--out", metavar="FILE", help="write the quote with its breakdown")
     quote.add_argument("--card-out", metavar="FILE", help="write the rate card it was made by")
@@ -292,6 +308,10 @@ def build_parser() -> argparse.ArgumentParser:
     bench_reconcile.add_argument("--rounds", type=_count, default=5, metavar="N")
     bench_reconcile.add_argument("--seed", type=int, default=1, metavar="N")
     bench_reconcile.set_defaults(module="bench_reconcile")
+    bench_price = measured.add_parser(
+        "price", parents=[machine], help="a million prices on one core, and one signed quote over HTTP"
+    )
+    bench_price.set_defaults(module="bench_price")
 
     bench_latency = measured.add_parser(
         "latency", parents=[machine], help="how long one person waits, alone and beside a company's file"

@@ -7,6 +7,7 @@ own error codes are translated to these by the adapters. Texts hold no data of t
 from typing import Final
 
 from airback.domain.margin_refusals import MARGIN_REFUSALS
+from airback.domain.price_refusals import PRICE_REFUSALS
 from airback.domain.rate_card_refusals import RATE_CARD_REFUSALS
 from airback.domain.refusal import Refusal
 from airback.domain.statement_refusals import STATEMENT_REFUSALS
@@ -750,6 +751,7 @@ _TABLE: Final = (
         "请在订单中查看付款情况。",
         "See on the order's page how it is paid.",
     ),
+    *PRICE_REFUSALS,
     *STATEMENT_REFUSALS,
     *MARGIN_REFUSALS,
     *RATE_CARD_REFUSALS,

@@ -56,6 +56,10 @@ def breakdown(quote: Mapping[str, Any], card: RateCard) -> dict[str, Any]:
     for place, factor in enumerate(factors, start=2):
         if factor.name not in lines:
             components.insert(place, _neutral(factor))
+    facts: dict[str, Any] = {}
+    if known.v > 1:  # a breakdown from before there were facts stays as it was made
+        facts = known.facts.document()
+        _with_facts(components, card, facts)
     return {
         "pays_fen": net_fen,
         "rate_ppm": net_fen * PPM // face_fen,
@@ -71,6 +75,7 @@ def breakdown(quote: Mapping[str, Any], card: RateCard) -> dict[str, Any]:
             "city_tier": None if known.province is None else card.region.tier(known.province),
             "rail": known.rail,
             "priced_at": quote["priced_at"],
+            **facts,
         },
         "valid_until": quote["valid_until"],
         "key_id": quote["key_id"],
@@ -124,11 +129,32 @@ def _same(one: object, other: object) -> bool:
         return False
 
 
-def _neutral(factor: Factor) -> dict[str, Any]:
+def _with_facts(components: list[dict[str, Any]], card: RateCard, facts: Mapping[str, Any]) -> None:
+    """Put the factors that read facts where the formula has them, before the fee; those without a line say why."""
+    stand = {line["name"]: place for place, line in enumerate(components)}
+    place = stand["competition"] + 1
+    for part, fact in (
+        (card.standing, "seller_class"),
+        (card.demand, "demand_fen"),
+        (card.bounds, None),
+        (card.cap, "cap"),
+        (card.outlet, "outlet_ppm"),
+    ):
+        if part is None:
+            continue
+        factor = part.factor
+        if factor.name not in stand:
+            if fact is None:
+                continue
+            components.insert(place, _neutral(factor, known=facts[fact] is not None))
+        place += 1
+
+
+def _neutral(factor: Factor, *, known: bool = False) -> dict[str, Any]:
     return _line(
         factor.name,
-        f"{factor.zh}(未启用或无数据,不计)",
-        f"{factor.en} (off or no data: neutral)",
+        f"{factor.zh}({'未启用或未触及' if known else '未启用或无数据'},不计)",
+        f"{factor.en} ({'off or not reached' if known else 'off or no data'}: neutral)",
         0,
         0,
         factor.source,

@@ -5,10 +5,12 @@ and where they come from. Rates are signed integers in parts per million, amount
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Final
+from itertools import pairwise
+from typing import Any, Final, NoReturn, TypeVar
 
 from airback.domain.assets import CARRIERS, PRODUCTS, airtime
 from airback.domain.money import MAX_FEN, PPM
@@ -23,6 +25,11 @@ _TIME: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2
 _MOST_TEXT: Final = 400
 _MOST_ITEMS: Final = 4_000
 _MOST_DAYS: Final = 36_500
+#: Volumes of sellers are kept for so long.
+MOST_STANDING_DAYS: Final = 365
+_MOST_ORDERS: Final = 1_000_000
+
+_Read = TypeVar("_Read")
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +127,64 @@ class Competition:
 
 
 @dataclass(frozen=True, slots=True)
+class SellerClass:
+    """A published class of sellers: who has closed so much face value in so many orders within the card's days is in it.
+    `rate_ppm` is a share of the list rate."""
+
+    name: str
+    zh: str
+    en: str
+    least_face_fen: int
+    least_orders: int
+    rate_ppm: int
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Share of the list rate by the seller's class. Classes stand lowest first; the first is everybody's."""
+
+    factor: Factor
+    days: int
+    classes: tuple[SellerClass, ...]
+
+    def place(self, name: str) -> int | None:
+        """Place of a class by name, or None when the card does not name it."""
+        return next((n for n, one in enumerate(self.classes) if one.name == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """Share of the list rate by what outlets want: of the last band that begins at or below it."""
+
+    factor: Factor
+    bands: tuple[tuple[int, int], ...]
+
+    def place(self, demand_fen: int) -> int:
+        """Place of the band."""
+        return bisect_right(self.bands, demand_fen, key=lambda band: band[0]) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Caps:
+    """Whether live anti-arbitrage caps count; how high each is, is a fact."""
+
+    factor: Factor
+
+
+@dataclass(frozen=True, slots=True)
+class OutletBound:
+    """At most what the best outlet gives, less `margin_ppm` of face for costs, and `subsidy_ppm` that was approved."""
+
+    factor: Factor
+    margin_ppm: int
+    subsidy_ppm: int
+
+    def most_ppm(self, outlet_ppm: int) -> int:
+        """The most of face value that is paid, ppm."""
+        return max(0, outlet_ppm - self.margin_ppm + self.subsidy_ppm)
+
+
+@dataclass(frozen=True, slots=True)
 class Bounds:
     """Least and most rate, ppm of face."""
 
@@ -177,7 +242,11 @@ class RateCard:
     region: Region
     promotion: Promotion
     competition: Competition
+    standing: Standing | None
+    demand: Demand | None
     bounds: Bounds
+    cap: Caps | None
+    outlet: OutletBound | None
     fee: Fee
     charges: tuple[Charge, ...]
     rails: Mapping[str, RailCost]
@@ -210,7 +279,8 @@ def in_force_from(document: Mapping[str, Any], moment: datetime) -> dict[str, An
 
 
 def parse_card(document: object) -> RateCard:
-    """Read a rate card. Raises Refused `field_invalid` or `field_missing` with the path of the faulty field."""
+    """Read a rate card. Raises Refused with the path of the faulty field: `card_rate_above_whole`, `card_source_missing`,
+    `card_bands_overlap`, `card_bands_gap`, `card_tiers_fall`, and `field_invalid` or `field_missing` for the rest."""
     card = _Fields(document, "")
     if card.whole("v", 1, 1) != 1:  # pragma: no cover - `whole` has refused it
         card.wrong("v")
@@ -226,7 +296,11 @@ def parse_card(document: object) -> RateCard:
         region=_region(factors.inside("region"), sources),
         promotion=_promotion(factors.inside("promotion"), sources),
         competition=_competition(factors.inside("competition"), sources),
+        standing=_optional(factors, "standing", _standing, sources),
+        demand=_optional(factors, "demand", _demand, sources),
         bounds=_bounds(factors.inside("bounds"), sources),
+        cap=_optional(factors, "cap", _cap, sources),
+        outlet=_optional(factors, "outlet", _outlet, sources),
         fee=_fee(card.inside("fee"), sources),
         charges=tuple(_charge(item, sources) for item in card.items("charges")),
         rails=_rails(card.inside("rails"), sources),
@@ -262,6 +336,14 @@ def outside_sources(card: RateCard) -> list[str]:
             for name, rail in card.rails.items()
         ),
     ]
+    if card.standing is not None:
+        figures.append(("factors.standing", factors["standing"], (c.rate_ppm for c in card.standing.classes)))
+    if card.demand is not None:
+        figures.append(("factors.demand", factors["demand"], (rate for _, rate in card.demand.bands)))
+    if card.outlet is not None:
+        figures.append(("factors.outlet", factors["outlet"], (card.outlet.margin_ppm,)))
+        if card.outlet.subsidy_ppm:  # no source gives a subsidy: a person does
+            found.append("factors.outlet.subsidy_ppm")
     for path, content, values in figures:
         lowest, highest = content["range_ppm"]
         if any(not lowest <= value <= highest for value in values):
@@ -272,7 +354,7 @@ def outside_sources(card: RateCard) -> list[str]:
 def _base(part: "_Fields", sources: Mapping[str, str]) -> Base:
     rates = part.inside("rates_ppm")
     known = {airtime(carrier, product) for carrier in CARRIERS for product in PRODUCTS}
-    figures = {asset: rates.whole(asset, 0, PPM) for asset in rates.names()}
+    figures = {asset: rates.rate(asset, 0) for asset in rates.names()}
     for asset in figures:
         if asset not in known:
             rates.wrong(asset)
@@ -289,11 +371,11 @@ def _face(part: "_Fields", sources: Mapping[str, str]) -> Face:
     for item in part.items("bands"):
         upto = item.optional_whole("upto_fen", 1, MAX_FEN)
         if bands and (bands[-1][0] is None or (upto is not None and upto <= bands[-1][0])):
-            item.wrong("upto_fen")
-        bands.append((upto, sign * item.whole("rate_ppm", -PPM, PPM)))
+            item.wrong("upto_fen", "card_bands_overlap")
+        bands.append((upto, sign * item.rate("rate_ppm", -PPM)))
         item.nothing_else()
     if not bands or bands[-1][0] is not None:
-        part.wrong("bands")
+        part.wrong("bands", "card_bands_gap")
     factor = _factor(part, "face", sources)
     part.nothing_else()
     return Face(factor, tuple(bands))
@@ -305,7 +387,7 @@ def _validity(part: "_Fields", sources: Mapping[str, str]) -> Validity:
         factor=_factor(part, "validity", sources),
         full_days=part.whole("full_days", 0, _MOST_DAYS),
         step_days=part.whole("step_days", 1, _MOST_DAYS),
-        step_ppm=part.whole("step_ppm", 0, PPM),
+        step_ppm=part.rate("step_ppm", 0),
         unstated_days={product: unstated.optional_whole(product, 0, _MOST_DAYS) for product in PRODUCTS},
     )
     unstated.nothing_else()
@@ -318,19 +400,23 @@ def _region(part: "_Fields", sources: Mapping[str, str]) -> Region:
     places = part.inside("places")
     region = Region(
         factor=_factor(part, "region", sources),
-        tiers_ppm={tier: tiers.whole(tier, -PPM, PPM) for tier in tiers.names()},
+        tiers_ppm={tier: tiers.rate(tier, -PPM) for tier in tiers.names()},
         places=dict(places.texts()),
     )
     for place, tier in region.places.items():
         if tier not in region.tiers_ppm or not _PLACE.fullmatch(place):
             places.wrong(place)
+    named = sorted((tier for tier in region.tiers_ppm if tier.isascii() and tier.isdigit()), key=int)
+    for lower, higher in pairwise(named):
+        if region.tiers_ppm[higher] < region.tiers_ppm[lower]:
+            tiers.wrong(higher, "card_tiers_fall")
     part.nothing_else()
     return region
 
 
 def _promotion(part: "_Fields", sources: Mapping[str, str]) -> Promotion:
     carriers = part.inside("carriers_ppm")
-    figures = {carrier: carriers.whole(carrier, -PPM, PPM) for carrier in carriers.names()}
+    figures = {carrier: carriers.rate(carrier, -PPM) for carrier in carriers.names()}
     for carrier in figures:
         if carrier not in CARRIERS:
             carriers.wrong(carrier)
@@ -340,14 +426,93 @@ def _promotion(part: "_Fields", sources: Mapping[str, str]) -> Promotion:
 
 
 def _competition(part: "_Fields", sources: Mapping[str, str]) -> Competition:
-    competition = Competition(_factor(part, "competition", sources), part.whole("rate_ppm", -PPM, PPM))
+    competition = Competition(_factor(part, "competition", sources), part.rate("rate_ppm", -PPM))
     part.nothing_else()
     return competition
 
 
+def _standing(part: "_Fields", sources: Mapping[str, str]) -> Standing:
+    classes: list[SellerClass] = []
+    for item in part.items("classes"):
+        one = SellerClass(
+            name=item.text("name"),
+            zh=item.text("zh"),
+            en=item.text("en"),
+            least_face_fen=item.whole("least_face_fen", 0, MAX_FEN),
+            least_orders=item.whole("least_orders", 0, _MOST_ORDERS),
+            rate_ppm=item.rate("rate_ppm", 0),
+        )
+        if not _RAIL.fullmatch(one.name) or any(other.name == one.name for other in classes):
+            item.wrong("name")
+        if not classes and (one.least_face_fen or one.least_orders):
+            item.wrong("least_face_fen", "card_bands_gap")  # a seller would be in no class
+        if classes:
+            below = classes[-1]
+            if one.least_face_fen < below.least_face_fen:
+                item.wrong("least_face_fen", "card_tiers_fall")
+            if one.least_orders < below.least_orders:
+                item.wrong("least_orders", "card_tiers_fall")
+            if (one.least_face_fen, one.least_orders) == (below.least_face_fen, below.least_orders):
+                item.wrong("least_face_fen", "card_bands_overlap")
+            if one.rate_ppm < below.rate_ppm:
+                item.wrong("rate_ppm", "card_tiers_fall")
+        classes.append(one)
+        item.nothing_else()
+    if not classes:
+        part.wrong("classes", "card_bands_gap")
+    standing = Standing(
+        _factor(part, "standing", sources), part.whole("days", 1, MOST_STANDING_DAYS), tuple(classes)
+    )
+    part.nothing_else()
+    return standing
+
+
+def _demand(part: "_Fields", sources: Mapping[str, str]) -> Demand:
+    bands: list[tuple[int, int]] = []
+    for item in part.items("bands"):
+        band = item.whole("from_fen", 0, MAX_FEN), item.rate("rate_ppm", -PPM)
+        if not bands and band[0]:
+            item.wrong("from_fen", "card_bands_gap")
+        if bands and band[0] <= bands[-1][0]:
+            item.wrong("from_fen", "card_bands_overlap")
+        if bands and band[1] < bands[-1][1]:
+            item.wrong("rate_ppm", "card_tiers_fall")
+        bands.append(band)
+        item.nothing_else()
+    if not bands:
+        part.wrong("bands", "card_bands_gap")
+    factor = _factor(part, "demand", sources)
+    part.nothing_else()
+    return Demand(factor, tuple(bands))
+
+
+def _cap(part: "_Fields", sources: Mapping[str, str]) -> Caps:
+    caps = Caps(_factor(part, "cap", sources))
+    part.nothing_else()
+    return caps
+
+
+def _outlet(part: "_Fields", sources: Mapping[str, str]) -> OutletBound:
+    bound = OutletBound(
+        _factor(part, "outlet", sources), part.rate("margin_ppm", 0), part.rate("subsidy_ppm", 0)
+    )
+    part.nothing_else()
+    return bound
+
+
+def _optional(
+    factors: "_Fields",
+    name: str,
+    read: Callable[["_Fields", Mapping[str, str]], _Read],
+    sources: Mapping[str, str],
+) -> _Read | None:
+    """A factor that cards published before it was known do not have; without it it is neutral."""
+    return None if factors.get(name, absent=True) is None else read(factors.inside(name), sources)
+
+
 def _bounds(part: "_Fields", sources: Mapping[str, str]) -> Bounds:
-    least = part.whole("least_ppm", 0, PPM)
-    bounds = Bounds(_factor(part, "bounds", sources), least, part.whole("most_ppm", least, PPM))
+    least = part.rate("least_ppm", 0)
+    bounds = Bounds(_factor(part, "bounds", sources), least, part.rate("most_ppm", least))
     part.nothing_else()
     return bounds
 
@@ -355,7 +520,7 @@ def _bounds(part: "_Fields", sources: Mapping[str, str]) -> Bounds:
 def _fee(part: "_Fields", sources: Mapping[str, str]) -> Fee:
     fee = Fee(
         factor=_factor(part, "fee", sources, always=True),
-        rate_ppm=part.whole("rate_ppm", 0, PPM),
+        rate_ppm=part.rate("rate_ppm", 0),
         least_fen=part.whole("least_fen", 0, MAX_FEN),
     )
     part.nothing_else()
@@ -373,7 +538,7 @@ def _charge(part: "_Fields", sources: Mapping[str, str]) -> Charge:
         part.wrong("name")
     charge = Charge(
         factor=_factor(part, f"charge:{name}", sources),
-        rate_ppm=part.whole("rate_ppm", 0, PPM),
+        rate_ppm=part.rate("rate_ppm", 0),
         fixed_fen=part.whole("fixed_fen", 0, MAX_FEN),
         assets=None if assets is None else frozenset(assets),
     )
@@ -389,7 +554,7 @@ def _rails(part: "_Fields", sources: Mapping[str, str]) -> dict[str, RailCost]:
         item = part.inside(name)
         rails[name] = RailCost(
             factor=_factor(item, f"rail:{name}", sources),
-            rate_ppm=item.whole("rate_ppm", 0, PPM),
+            rate_ppm=item.rate("rate_ppm", 0),
             fixed_fen=item.whole("fixed_fen", 0, MAX_FEN),
         )
         item.nothing_else()
@@ -403,17 +568,14 @@ def _limits(part: "_Fields", sources: Mapping[str, str]) -> dict[str, Limits]:
         least = item.whole("least_fen", 1, MAX_FEN)
         limits[product] = Limits(least, item.whole("most_fen", least, MAX_FEN))
         item.nothing_else()
-    if part.text("source") not in sources:
-        part.wrong("source")
+    part.source(sources)
     part.text("note")
     part.nothing_else()
     return limits
 
 
 def _factor(part: "_Fields", name: str, sources: Mapping[str, str], *, always: bool = False) -> Factor:
-    source = part.text("source")
-    if source not in sources:
-        part.wrong("source")
+    source = part.source(sources)
     part.text("note")
     lowest, highest = part.pair("range_ppm")
     if lowest > highest:
@@ -447,8 +609,22 @@ class _Fields:
     def names(self) -> list[str]:
         return list(self.content)
 
-    def wrong(self, key: str) -> None:
-        raise Refused("field_invalid", field=self._where(key))
+    def wrong(self, key: str, code: str = "field_invalid") -> NoReturn:
+        raise Refused(code, field=self._where(key))
+
+    def rate(self, key: str, least: int) -> int:
+        """A rate in ppm, at most the whole."""
+        content = self.get(key)
+        if type(content) is int and abs(content) > PPM:
+            self.wrong(key, "card_rate_above_whole")
+        return self.whole(key, least, PPM)
+
+    def source(self, sources: Mapping[str, str]) -> str:
+        """The name of a stated source."""
+        content = self.get("source", absent=True)
+        if not isinstance(content, str) or content not in sources:
+            self.wrong("source", "card_source_missing")
+        return content
 
     def get(self, key: str, *, absent: bool = False) -> Any:
         self._read.add(key)

@@ -123,6 +123,57 @@ DEFAULT_CARD: Final[dict[str, Any]] = {
             "range_ppm": [0, 30_000],
             "rate_ppm": 20_000,
         },
+        "standing": {
+            "zh": "客户等级",
+            "en": "Class of seller",
+            "on": True,
+            "source": "S2",
+            "note": (
+                "S2: stepped conversion rates; it gives no figures. Classes, thresholds and shares are ours: what a seller has "
+                "closed within the days, by face value and number of orders. Nothing else about a person is read."
+            ),
+            "range_ppm": [0, 30_000],
+            "days": 90,
+            "classes": [
+                {
+                    "name": "basic",
+                    "zh": "普通客户",
+                    "en": "Basic",
+                    "least_face_fen": 0,
+                    "least_orders": 0,
+                    "rate_ppm": 0,
+                },
+                {
+                    "name": "silver",
+                    "zh": "银牌客户",
+                    "en": "Silver",
+                    "least_face_fen": 500_000,
+                    "least_orders": 5,
+                    "rate_ppm": 4_000,
+                },
+                {
+                    "name": "gold",
+                    "zh": "金牌客户",
+                    "en": "Gold",
+                    "least_face_fen": 5_000_000,
+                    "least_orders": 30,
+                    "rate_ppm": 8_000,
+                },
+            ],
+        },
+        "demand": {
+            "zh": "当前求购",
+            "en": "Demand now",
+            "on": True,
+            "source": "own",
+            "note": "Neither says what demand is worth. Ours: the more outlets want open of a carrier, the more is paid.",
+            "range_ppm": [0, 10_000],
+            "bands": [
+                {"from_fen": 0, "rate_ppm": 0},
+                {"from_fen": 10_000_000, "rate_ppm": 2_000},
+                {"from_fen": 100_000_000, "rate_ppm": 5_000},
+            ],
+        },
         "bounds": {
             "zh": "回收率上下限",
             "en": "Least and most rate",
@@ -132,6 +183,30 @@ DEFAULT_CARD: Final[dict[str, Any]] = {
             "range_ppm": [0, 950_000],
             "least_ppm": 600_000,
             "most_ppm": 950_000,
+        },
+        "cap": {
+            "zh": "促销期间上限",
+            "en": "Cap during a promotion",
+            "on": True,
+            "source": "S1",
+            "note": (
+                "S1: anti-arbitrage control cuts the profit from price differences by half or more. Each cap is set for one "
+                "asset and names its promotion; without one this is neutral."
+            ),
+            "range_ppm": [0, 1_000_000],
+        },
+        "outlet": {
+            "zh": "出货价上限",
+            "en": "What an outlet gives",
+            "on": True,
+            "source": "own",
+            "note": (
+                "Never more than the best outlet bids now less a margin for what an order costs; S1 expects 0.8-1.2 % an order "
+                "of licensed operators. `subsidy_ppm` pays more than that and is a person's decision."
+            ),
+            "range_ppm": [8_000, 12_000],
+            "margin_ppm": 10_000,
+            "subsidy_ppm": 0,
         },
     },
     "fee": {

@@ -6,7 +6,11 @@
                    + list rate × tier                   region
                    + list rate × promotion              a share below zero
                    + list rate × competition
+                   + list rate × standing               the published class of the seller
+                   + list rate × demand                 what outlets want now
                    brought between the least and the most rate
+                   then at most a live cap
+                   then at most what the best outlet gives, less the margin, with what subsidy was approved
     running total of each line = ⌊face × rate so far⌋
     gross        = the running total under the gross rate
     fee          = gross − ⌊face × (gross rate − fee rate)⌋, at least the least fee; then each further charge
@@ -27,6 +31,7 @@ from airback.domain.assets import airtime
 from airback.domain.money import PPM, share_floor
 from airback.domain.refusals import Refused
 from airback.pricing.cards import Factor, RateCard
+from airback.pricing.facts import NEUTRAL, Facts
 
 #: China has had one time zone and no summer time since 1992; a card's last day ends there.
 CHINA: Final = timezone(timedelta(hours=8))
@@ -48,6 +53,7 @@ class Terms:
     rail: str
     at: datetime
     band_face_fen: int
+    facts: Facts = NEUTRAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +89,7 @@ def price(*, card: RateCard, terms: Terms, delivered: bool = False) -> Price:
         list_ppm += points
         lines.add(card.face.factor, points)
     _shares(card, terms, list_ppm, lines)
-    if card.bounds.factor.counts(terms.at):
-        bounded = min(max(lines.rate_ppm, card.bounds.least_ppm), card.bounds.most_ppm)
-        if bounded != lines.rate_ppm:
-            lines.add(card.bounds.factor, bounded - lines.rate_ppm)
+    _bounds(card, terms, lines)
     if delivered:
         lines.at_least_one_fen()
     gross_ppm, gross_fen = lines.rate_ppm, lines.total_fen
@@ -179,6 +182,41 @@ def _shares(card: RateCard, terms: Terms, list_ppm: int, lines: "_Lines") -> Non
         lines.add(card.promotion.factor, list_ppm * share // PPM)
     if card.competition.factor.counts(terms.at):
         lines.add(card.competition.factor, list_ppm * card.competition.rate_ppm // PPM)
+    # A factor whose fact is not known has no line: nothing was read, and cards from before it was known price alike.
+    standing, facts = card.standing, terms.facts
+    if standing is not None and facts.seller_class is not None and standing.factor.counts(terms.at):
+        at = standing.place(facts.seller_class)
+        if at is None:
+            lines.add(standing.factor, 0, "(不在价目表内)", " (not in the rate card)")
+        else:
+            one = standing.classes[at]
+            lines.add(standing.factor, list_ppm * one.rate_ppm // PPM, f"({one.zh})", f" ({one.en})")
+    demand = card.demand
+    if demand is not None and facts.demand_fen is not None and demand.factor.counts(terms.at):
+        share = demand.bands[demand.place(facts.demand_fen)][1]
+        lines.add(demand.factor, list_ppm * share // PPM)
+
+
+def _bounds(card: RateCard, terms: Terms, lines: "_Lines") -> None:
+    """The lines of the bounds that bite, in their order: a later one binds what an earlier one raised."""
+    if card.bounds.factor.counts(terms.at):
+        bounded = min(max(lines.rate_ppm, card.bounds.least_ppm), card.bounds.most_ppm)
+        if bounded != lines.rate_ppm:
+            lines.add(card.bounds.factor, bounded - lines.rate_ppm)
+    cap = terms.facts.cap
+    if (
+        card.cap is not None
+        and cap is not None
+        and cap.most_ppm < lines.rate_ppm
+        and card.cap.factor.counts(terms.at)
+    ):
+        name = cap.promotion
+        lines.add(card.cap.factor, cap.most_ppm - lines.rate_ppm, f"({name})", f" ({name})")
+    outlet_ppm = terms.facts.outlet_ppm
+    if card.outlet is not None and outlet_ppm is not None and card.outlet.factor.counts(terms.at):
+        most_ppm = card.outlet.most_ppm(outlet_ppm)
+        if most_ppm < lines.rate_ppm:
+            lines.add(card.outlet.factor, most_ppm - lines.rate_ppm)
 
 
 class _Lines:

@@ -245,6 +245,7 @@ def terms_of(quote: Quote) -> Terms:
         rail=quote.rail,
         at=quote.priced_at,
         band_face_fen=quote.band_face_fen,
+        facts=quote.facts,
     )
 
 

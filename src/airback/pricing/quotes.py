@@ -23,11 +23,12 @@ from airback.domain.numbers import parse_card_number, parse_mobile
 from airback.domain.ports.keys import KeyProvider, Verifier
 from airback.domain.refusals import Refused
 from airback.pricing.cards import RateCard
+from airback.pricing.facts import MOST_PROMOTION, NEUTRAL, Cap, Facts, FactsOf, neutral
 from airback.pricing.formula import CHINA, Price, Terms, price, price_by_lines
 
 VALID_FOR_S: Final = 600
 _MOST_VALID_FOR_S: Final = 30 * 86_400
-_PURPOSE: Final = "quote"
+PURPOSE: Final = "quote"
 #: The installation's key for what it hands out and wants to know again; the label keeps other uses of it apart.
 _MARK_PURPOSE: Final = "session"
 _MARK_LABEL: Final = b"airback quote\x00"
@@ -35,7 +36,9 @@ _MARK_LABEL: Final = b"airback quote\x00"
 MARK: Final = "mac"
 #: Later moments have no day in China.
 _LAST: Final = "9999-12-31T15:59:59Z"
-_VERSION: Final = 1
+_VERSION: Final = 2
+#: Quotes from before facts stood on them; their factors read none.
+_BEFORE_FACTS: Final = 1
 
 _ID: Final = re.compile(r"[0-9A-HJKMNP-TV-Z]{26}", re.ASCII)
 _TIME: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z", re.ASCII)
@@ -76,7 +79,12 @@ _BODY_KEYS: Final = frozenset(
         *("rail_cost_fen", "net_fen", "priced_at", "issued_at", "valid_until"),
     }
 )
-_DOCUMENT_KEYS: Final = _BODY_KEYS | {"key_id", "signature"}
+_FACTS_KEYS: Final = frozenset({"seller_class", "demand_fen", "outlet_ppm", "cap"})
+_CAP_KEYS: Final = frozenset({"most_ppm", "promotion"})
+#: What all outlets of a carrier may want together: far beyond one order, and still a whole number in JSON anywhere.
+_MOST_DEMAND_FEN: Final = 2**53 - 1
+_MOST_FIELDS: Final = len(_BODY_KEYS) + 4  # facts, key_id, signature and our mark
+_SIGNED_KEYS: Final = frozenset({"key_id", "signature"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +92,8 @@ class QuoteAsk:
     """What a seller asks a price for.
 
     `number` is a balance's phone number, `card_number` a card's printed number; None asks for the price alone.
-    `province` is a place's code of GB/T 2260 (two to six digits), `seller` "client/ref".
+    `province` is a place's code of GB/T 2260 (two to six digits), `seller` "client/ref". `facts` are those of the moment
+    the quote is made.
     """
 
     product: str
@@ -96,6 +105,7 @@ class QuoteAsk:
     province: str | None
     rail: str
     seller: str
+    facts: Facts = NEUTRAL
 
 
 class Quote(msgspec.Struct, frozen=True, gc=False):
@@ -125,6 +135,8 @@ class Quote(msgspec.Struct, frozen=True, gc=False):
     issued_at: datetime
     valid_until: datetime
     key_id: str
+    v: int
+    facts: Facts = NEUTRAL
     original: dict[str, Any] | bytes = b""
 
     @property
@@ -150,11 +162,8 @@ def make_quotes(
     quote_ids: Sequence[str],
     issued_at: datetime,
     valid_for_s: int = VALID_FOR_S,
-    priced: dict[Terms, Price] | None = None,
 ) -> list[dict[str, Any] | Refused]:
     """Unsigned quote bodies, one answer for each ask, in order: a body, or the Refused that it met first.
-
-    `priced` holds prices that were made by this card before, and is added to.
 
     Refusals in their order: `not_bought` (unknown product), `carrier_unknown`, `amount_not_a_number`,
     `amount_not_positive`, `amount_below_minimum`, `amount_above_limit`, `card_face_unknown`, `number_malformed`,
@@ -166,7 +175,7 @@ def make_quotes(
     if not 1 <= valid_for_s <= _MOST_VALID_FOR_S:
         raise ValueError("valid_for_s out of range")
     issued_at = _whole_seconds(issued_at)
-    priced = {} if priced is None else priced
+    priced: dict[Terms, Price] = {}
     answers: list[dict[str, Any] | Refused] = []
     for row, (ask, quote_id) in enumerate(zip(asks, quote_ids, strict=True), start=1):
         try:
@@ -180,12 +189,14 @@ def make_quotes(
                 rail=ask.rail,
                 at=issued_at,
                 band_face_fen=ask.face_fen,
+                facts=ask.facts,
             )
             found = priced.get(terms)
             if found is None:
                 found = priced[terms] = price(card=card, terms=terms)
             answers.append(
                 _body(
+                    v=_VERSION,
                     book=book,
                     card_version=card.version,
                     quote_id=quote_id,
@@ -236,7 +247,8 @@ def requote(
     `quote` was checked before, or is the document that was stored when it was. `card` is the rate card of the quote's
     own `card_version`; when another is given, the rates on the signed quote itself are applied to the new face, since
     a price that was agreed does not change with the price list (fixed amounts are then not charged). Validity and
-    dated factors are taken at the first quote's time, so a slow redemption costs the seller nothing. A card has the
+    dated factors are taken at the first quote's time and the facts are those on it, so a slow redemption costs the seller
+    nothing. A card has the
     band of its true face; of a balance delivered in part the band of what was sold counts on. Limits and the list of
     faces do not count any more, and the net is at least one fen: the airtime is gone from the seller.
 
@@ -255,6 +267,7 @@ def requote(
     else:
         found = price_by_lines(quote.components, face_fen=face_fen)
     return _body(
+        v=quote.v,
         book=quote.book,
         card_version=quote.card_version,
         quote_id=quote_id,
@@ -271,7 +284,7 @@ def requote(
 
 def sign_quote(body: dict[str, Any], *, keys: KeyProvider) -> dict[str, Any]:
     """The body with `key_id` and `signature` (Ed25519 over its canonical JSON, base64)."""
-    key_id, signature = keys.sign(purpose=_PURPOSE, message=_encode(body))
+    key_id, signature = keys.sign(purpose=PURPOSE, message=_encode(body))
     return {**body, "key_id": key_id, "signature": base64.b64encode(signature).decode()}
 
 
@@ -281,7 +294,7 @@ def mark_quote(document: dict[str, Any], *, keys: KeyProvider) -> dict[str, Any]
     The mark is an HMAC over the whole document, signature included. It says nothing to anybody else, is dropped when the
     quote comes back, and one without it is as good.
     """
-    return {**document, MARK: _marks(_encode(document), keys)[0]}
+    return {**document, MARK: marks(_encode(document), keys)[0]}
 
 
 def check_quote(document: object, *, keys: KeyProvider, now: datetime, book: int | None = None) -> Quote:
@@ -305,7 +318,7 @@ def read_quote(document: object) -> Quote:
 
 def _marked(document: object, keys: KeyProvider) -> Quote | None:
     """The quote that bears our mark; None for any other document, of which its signature must tell."""
-    if not isinstance(document, dict) or len(document) != len(_DOCUMENT_KEYS) + 1:
+    if not isinstance(document, dict) or not len(_BODY_KEYS) <= len(document) <= _MOST_FIELDS:
         return None
     bare = dict(document)
     mark = bare.pop(MARK, None)
@@ -315,7 +328,7 @@ def _marked(document: object, keys: KeyProvider) -> Quote | None:
         message = _encode(bare)
     except (TypeError, ValueError, RecursionError):
         return None
-    right = [hmac.compare_digest(one, mark) for one in _marks(message, keys)]
+    right = [hmac.compare_digest(one, mark) for one in marks(message, keys)]
     if not any(right):
         return None
     # What was marked is read, not what was sent: a text that only looks like a number would be written the same.
@@ -324,7 +337,8 @@ def _marked(document: object, keys: KeyProvider) -> Quote | None:
     return quote
 
 
-def _marks(message: bytes, keys: KeyProvider) -> list[str]:
+def marks(message: bytes, keys: KeyProvider) -> list[str]:
+    """The marks of a signed document's canonical JSON: under the current key, then under one that is being rotated out."""
     return [index.hex() for index in keys.blind_index(purpose=_MARK_PURPOSE, value=_MARK_LABEL + message)]
 
 
@@ -341,7 +355,7 @@ def read_signed(document: object, keys: Verifier) -> Quote:
         raise Refused("quote_invalid") from None
     if base64.b64encode(signature).decode() != text:  # one signature has one spelling
         raise Refused("quote_invalid")
-    if not keys.verify(purpose=_PURPOSE, key_id=quote.key_id, message=message, signature=signature):
+    if not keys.verify(purpose=PURPOSE, key_id=quote.key_id, message=message, signature=signature):
         raise Refused("quote_invalid")
     return quote
 
@@ -389,11 +403,13 @@ def replay(document: object, card: RateCard) -> list[str]:
     return differences
 
 
-def public_rate_table(card: RateCard, *, at: datetime | None = None) -> list[dict[str, Any]]:
+def public_rate_table(
+    card: RateCard, *, at: datetime | None = None, facts: FactsOf = neutral
+) -> list[dict[str, Any]]:
     """What anybody may read: net and gross rate of every asset by face value and rail.
 
     Rows `{carrier, product, face_fen, rail, net_fen, rate_ppm}`, where the term is full and no place is stated.
-    `at` is the time that dated factors are taken at, the card's first moment when None.
+    `at` is the time that dated factors are taken at, the card's first moment when None; `facts` are those of the moment.
     """
     at = card.effective_from if at is None else at
     rows = []
@@ -405,7 +421,9 @@ def public_rate_table(card: RateCard, *, at: datetime | None = None) -> list[dic
                 if not limits.least_fen <= face_fen <= limits.most_fen:
                     continue
                 for rail in card.rails:
-                    terms = Terms(product, carrier, face_fen, None, None, rail, at, face_fen)
+                    terms = Terms(
+                        product, carrier, face_fen, None, None, rail, at, face_fen, facts(carrier, product)
+                    )
                     try:
                         found = price(card=card, terms=terms)
                     except Refused:  # not bought, or not paid this way: no row
@@ -472,11 +490,13 @@ def _terms(quote: Quote) -> Terms:
         rail=quote.rail,
         at=quote.priced_at,
         band_face_fen=quote.band_face_fen,
+        facts=quote.facts,
     )
 
 
 def _body(
     *,
+    v: int,
     book: int,
     card_version: int,
     quote_id: str,
@@ -491,8 +511,9 @@ def _body(
 ) -> dict[str, Any]:
     if not _ID.fullmatch(quote_id):
         raise ValueError("a quote's id is 26 characters of base32")
+    facts = {} if v == _BEFORE_FACTS else {"facts": terms.facts.document()}
     return {
-        "v": _VERSION,
+        "v": v,
         "id": quote_id,
         "book": book,
         "card_version": card_version,
@@ -507,6 +528,7 @@ def _body(
         "rail": terms.rail,
         "province": terms.province,
         "expires_on": None if terms.expires_on is None else terms.expires_on.isoformat(),
+        **facts,
         "components": [dict(line) for line in found.lines],
         "rate_ppm": found.rate_ppm,
         "gross_fen": found.gross_fen,
@@ -523,7 +545,8 @@ def _read(document: object, *, signed: bool = True) -> Quote:
     """Check the shape of a document and its sums, strictly. Raises Refused `quote_invalid`."""
     if not isinstance(document, dict):
         raise Refused("quote_invalid")
-    keys = _DOCUMENT_KEYS if signed or "signature" in document else _BODY_KEYS
+    _want(_whole(document.get("v"), _BEFORE_FACTS, _VERSION))
+    keys = _keys(document["v"], signed=signed or "signature" in document)
     # The count first: comparing sets of keys must not cost what a hostile document says.
     if len(document) != len(keys) or any(key not in document for key in keys):
         raise Refused("quote_invalid")
@@ -543,7 +566,6 @@ def _read(document: object, *, signed: bool = True) -> Quote:
         _want(_whole(line["rate_ppm"], -1_000 * PPM, 1_000 * PPM))
         _want(_whole(line["amount_fen"], -MAX_FEN, MAX_FEN))
         total_fen += line["amount_fen"]
-    _want(_whole(document["v"], _VERSION, _VERSION))
     _want(_whole(document["book"], 1, 2**31 - 1))
     _want(_whole(document["card_version"], 1, 2**31 - 1))
     for key in ("face_fen", "band_face_fen", "gross_fen", "net_fen"):
@@ -600,12 +622,40 @@ def _read(document: object, *, signed: bool = True) -> Quote:
         issued_at=_read_time(document["issued_at"]),
         valid_until=_read_time(document["valid_until"]),
         key_id=document["key_id"] if signed else "",
+        v=document["v"],
+        facts=_read_facts(document["facts"]) if "facts" in keys else NEUTRAL,
         original=document,
     )
 
 
 _encode: Final = msgspec.json.Encoder(order="sorted").encode
 _decode: Final = msgspec.json.Decoder(Quote).decode
+
+
+@lru_cache
+def _keys(v: int, *, signed: bool) -> frozenset[str]:
+    keys = _BODY_KEYS if v == _BEFORE_FACTS else _BODY_KEYS | {"facts"}
+    return keys | _SIGNED_KEYS if signed else keys
+
+
+def _read_facts(facts: object) -> Facts:
+    if (
+        not isinstance(facts, dict)
+        or len(facts) != len(_FACTS_KEYS)
+        or any(k not in facts for k in _FACTS_KEYS)
+    ):
+        raise Refused("quote_invalid")
+    name, cap = facts["seller_class"], facts["cap"]
+    _want(name is None or _matches(_RAIL, name))
+    for key, most in (("demand_fen", _MOST_DEMAND_FEN), ("outlet_ppm", PPM)):
+        _want(facts[key] is None or _whole(facts[key], 0, most))
+    if cap is not None:
+        if not isinstance(cap, dict) or len(cap) != len(_CAP_KEYS) or any(k not in cap for k in _CAP_KEYS):
+            raise Refused("quote_invalid")
+        _want(_whole(cap["most_ppm"], 0, PPM))
+        _want(_text(cap["promotion"], MOST_PROMOTION))
+        cap = Cap(cap["most_ppm"], cap["promotion"])
+    return Facts(name, facts["demand_fen"], facts["outlet_ppm"], cap)
 
 
 def _want(right: bool) -> None:

@@ -2,9 +2,11 @@
 
 A card without an end is in force until a later one begins. A card with an end keeps its days to itself, and another
 begins at that very moment: what then counts is said beforehand, and is not whatever older card lies beneath.
+As `pricing.cards.card_in_force` has it: of the cards whose time it is, the one that began last.
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
@@ -13,6 +15,28 @@ from airback.pricing.cards import RateCard, card_in_force
 
 _BEGINS: Final = "effective_at"
 _ENDS: Final = "effective_until"
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A card, when it ends for good (None: nobody knows yet), and whether it is the one in force."""
+
+    card: RateCard
+    until: datetime | None
+    in_force: bool
+
+
+def spans(cards: Iterable[RateCard], *, at: datetime) -> list[Span]:
+    """Published cards in the order of their time, as they stand at that moment."""
+    ordered = sorted(cards, key=_order)
+    now = _in_force(ordered, at)
+    found = []
+    for place, card in enumerate(ordered):
+        ends = [one.effective_from for one in ordered[place + 1 :] if one.effective_until is None]
+        if card.effective_until is not None:
+            ends.append(card.effective_until)
+        found.append(Span(card, min(ends, default=None), card is now))
+    return found
 
 
 def check_schedule(
@@ -52,8 +76,17 @@ def _in_force_all_the_way(cards: list[RateCard], *, now: datetime, until: dateti
         return True  # the first card of all is preceded by nothing
     ended = (one.effective_until for one in cards if one.effective_until is not None)
     for moment in (now, *(end for end in ended if end < until)):
-        try:
-            card_in_force(cards, moment)
-        except Refused:
+        if _in_force(cards, moment) is None:
             return False
     return True
+
+
+def _in_force(cards: Iterable[RateCard], at: datetime) -> RateCard | None:
+    try:
+        return card_in_force(cards, at)
+    except Refused:
+        return None
+
+
+def _order(card: RateCard) -> tuple[datetime, int]:
+    return card.effective_from, card.version

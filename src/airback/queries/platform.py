@@ -1,6 +1,6 @@
 """What pages and API need of the running platform. `airback.app` builds it and puts it into `app.state.platform`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -11,6 +11,7 @@ from airback.domain.ports.keys import KeyProvider
 from airback.domain.ports.messenger import Messenger
 from airback.domain.ports.rail import Rail
 from airback.pricing.cards import RateCard
+from airback.pricing.facts import Market
 
 
 class Platform(Protocol):
@@ -50,6 +51,12 @@ class Platform(Protocol):
 
     async def rate_card(self) -> RateCard:
         """The published rate card in force, at most a few seconds old. Raises `Refused` `not_bought` when none is."""
+
+    async def rate_cards(self) -> Sequence[RateCard]:
+        """Every published rate card, at most a few seconds old, oldest first."""
+
+    async def price_facts(self) -> Market:
+        """What prices read of the market and of sellers' classes, at most a few seconds old."""
 
     def now(self) -> datetime:
         """The time, UTC and aware."""

@@ -18,6 +18,7 @@ _PAGES: Final = Router(
         landing.start,
         landing.rates,
         market.market,
+        landing.rates_of,
         landing.agreement,
         landing.privacy,
         landing.leave,

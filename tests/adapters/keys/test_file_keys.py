@@ -345,3 +345,25 @@ def test_processes_that_race_for_the_first_use_agree_on_one_key(directory: Path)
     assert {path.name for path in directory.iterdir()} == {
         f"{n}.key.json" for n in ("quote", "payee", "session")
     }
+
+
+def test_a_provider_that_trusts_what_it_saw_sees_a_rotation_a_little_later_and_its_own_at_once(
+    directory: Path,
+) -> None:
+    trusting, other = FileKeys(directory, trusted_s=3600), FileKeys(directory)
+    first, _ = trusting.sign(purpose="quote", message=b"m")
+    assert trusting.sign(purpose="quote", message=b"m")[0] == first
+    new = other.rotate(purpose="quote")
+    _, signature = other.sign(purpose="quote", message=b"m")
+    assert trusting.sign(purpose="quote", message=b"m")[0] == first
+    # A key it misses is looked for at once: what another process signed is believed.
+    assert trusting.verify(purpose="quote", key_id=new, message=b"m", signature=signature)
+    assert trusting.sign(purpose="quote", message=b"m")[0] == new
+    assert trusting.sign(purpose="quote", message=b"m")[0] == new
+    newest = trusting.rotate(purpose="quote")
+    assert trusting.sign(purpose="quote", message=b"m")[0] == newest
+    sealed = other.seal(purpose="payee", plain=b"p", where=b"w")
+    assert trusting.unseal(purpose="payee", sealed=sealed, where=b"w") == b"p"
+    other.rotate(purpose="payee")
+    sealed = other.seal(purpose="payee", plain=b"q", where=b"w")
+    assert trusting.unseal(purpose="payee", sealed=sealed, where=b"w") == b"q"

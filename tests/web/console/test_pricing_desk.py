@@ -146,7 +146,7 @@ async def test_a_form_that_is_refused_keeps_what_was_typed_and_says_where(desk: 
 @pytest.mark.parametrize(
     ("typed", "where", "remedy"),
     [
-        ({BASE: "100.0001"}, BASE, "请按说明更正"),
+        ({BASE: "100.0001"}, BASE, "改为不超过 100 %"),
         ({"factors.base.on": ""}, "factors.base.on", "基准回收率须一直启用"),
         ({"factors.face.bands.0.upto_fen": "200"}, "factors.face.bands.1.upto_fen", "逐档递增"),
         ({"factors.region.places": "11 9"}, "factors.region.places", "级别须是上面列出的"),

@@ -20,6 +20,7 @@ from airback.engine import sign_in
 from airback.ledger.accounts import account
 from airback.pricing.cards import RateCard, parse_card
 from airback.pricing.default_card import DEFAULT_CARD
+from airback.pricing.facts import Market
 from airback.staff import passwords
 from airback.store import staff as store
 from airback.web.console.routes import CONSOLE_ROUTERS
@@ -48,6 +49,12 @@ class StillPlatform:
 
     async def rate_card(self) -> RateCard:
         return self.card
+
+    async def rate_cards(self) -> list[RateCard]:
+        return [self.card]
+
+    async def price_facts(self) -> Market:
+        return Market()
 
     def now(self) -> datetime:
         return self.clock

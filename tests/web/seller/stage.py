@@ -16,6 +16,7 @@ from litestar.datastructures import State as AppState
 
 from airback.domain.ports.carrier import CodeCheck, CodeRefused, FarSideUnreachable, LineStatus
 from airback.pricing.cards import RateCard
+from airback.pricing.facts import Market
 from airback.web.routes import SELLER_ROUTERS
 from tests.engine.far_sides import FakeSubscribers
 from tests.engine.street import CARD, Street
@@ -54,6 +55,8 @@ class StagePlatform:
 
     street: Street
     card: RateCard = CARD
+    former: list[RateCard] = field(default_factory=list)
+    market: Market = field(default_factory=Market)
     ahead: timedelta = timedelta(0)
     settings: Any = field(default_factory=lambda: SimpleNamespace(operator="Test"))
     book: int = 1
@@ -63,6 +66,12 @@ class StagePlatform:
 
     async def rate_card(self) -> RateCard:
         return self.card
+
+    async def rate_cards(self) -> list[RateCard]:
+        return [*self.former, self.card]
+
+    async def price_facts(self) -> Market:
+        return self.market
 
     def now(self) -> datetime:
         return datetime.now(UTC) + self.ahead

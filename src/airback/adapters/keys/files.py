@@ -20,10 +20,12 @@ import fcntl
 import hashlib
 import hmac
 import json
+import math
 import os
 import secrets
 import stat
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -93,8 +95,12 @@ class _Ring:
 class FileKeys:
     """`domain.ports.keys.KeyProvider` on files below `directory`. Every method may raise `KeysUnusable`."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, trusted_s: float = 0.0) -> None:
+        """`trusted_s`: a key that was looked at on disk is not looked at again for so long. A process that signs thousands
+        of quotes a second need not ask the disk each time; a rotation by another process is seen so much later."""
         self._directory = Path(directory)
+        self._trusted_s = trusted_s
+        self._looked_at: dict[str, float] = {}
         self._rings: dict[str, _Ring] = {}
         self._files = {purpose: str(self._path(purpose)) for purpose in PURPOSES}
         self._loading = threading.Lock()
@@ -117,7 +123,7 @@ class FileKeys:
         ring = self._rings.get(purpose)
         public = None if ring is None else ring.publics.get(key_id)
         if public is None:
-            public = self._fresh(purpose, Algorithm.ED25519).publics.get(key_id)
+            public = self._fresh(purpose, Algorithm.ED25519, trust=False).publics.get(key_id)
         if public is None:
             return False
         try:
@@ -148,7 +154,7 @@ class FileKeys:
         ring = self._rings.get(purpose)
         sealer = None if ring is None else ring.sealers.get(key_id)
         if sealer is None:
-            sealer = self._fresh(purpose, Algorithm.AES_256_GCM).sealers.get(key_id)
+            sealer = self._fresh(purpose, Algorithm.AES_256_GCM, trust=False).sealers.get(key_id)
         if sealer is None:
             raise Unsealable("sealed under an unknown key")
         nonce = sealed[1 + _ID_BYTES : _HEADER_BYTES]
@@ -203,11 +209,15 @@ class FileKeys:
     def _path(self, purpose: str) -> Path:
         return self._directory / f"{purpose}.key.json"
 
-    def _fresh(self, purpose: str, algorithm: Algorithm) -> _Ring:
-        """The ring as the file holds it now; made when there is none. One `stat` when nothing changed."""
+    def _fresh(self, purpose: str, algorithm: Algorithm, *, trust: bool = True) -> _Ring:
+        """The ring as the file holds it now, or held it within `trusted_s`; made when there is none. One `stat` at most when
+        nothing changed. Whoever misses a key does not `trust` what is remembered."""
         _expect(purpose, algorithm)
         ring = self._rings.get(purpose)
         if ring is not None:
+            now = time.monotonic()
+            if trust and now < self._looked_at.get(purpose, -math.inf) + self._trusted_s:
+                return ring
             try:
                 found = os.stat(self._files[purpose])  # noqa: PTH116 - a tenth of the time of Path.stat
             except OSError:
@@ -216,6 +226,7 @@ class FileKeys:
                     f"{self._path(purpose)} has gone while it was in use; put it back from a backup"
                 ) from None
             if ring.identity == (found.st_ino, found.st_mtime_ns, found.st_size):
+                self._looked_at[purpose] = now
                 return ring
         with self._loading:
             if not self._path(purpose).exists():
@@ -242,6 +253,7 @@ class FileKeys:
 
     def _write(self, purpose: str, document: dict[str, Any], *, replace: bool) -> None:
         """Put the file in place whole: under a name of its own, then linked (never over another) or renamed."""
+        self._looked_at.pop(purpose, None)
         path = self._path(purpose)
         aside = self._directory / f".{purpose}.{secrets.token_hex(8)}"
         try:

@@ -15,7 +15,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -95,9 +95,95 @@ async def bench(settings: Settings, *, seconds: float, rounds: int, progress: Pr
     """Measure. `settings.data_dir` is a directory for this alone, and its database is left full of orders that nobody
     works on. Each round measures six things for `seconds` each. Raises `BenchFailed`."""
     found = _Rounds()
+    async with _stage(settings) as stage:
+        sample, orders = stage.folder / "sample", stage.folder / "orders"
+        await stage.prepare(_ask, sample)
+        for turn in range(rounds):
+            progress("http", turn, rounds)
+            await stage.quotes(found, seconds=seconds)
+            outcome = await stage.api.load(stage.echo, "/v1/echo", sample, seconds=seconds, keys=None)
+            found.add("order_echo", outcome, status="200")
+            most = found.outcomes["order_echo"][-1].per_s * seconds * _PREPARED
+            await stage.api.prepare_orders(orders, count=max(CONNECTIONS, int(most)))
+            outcome = await stage.api.load(
+                stage.api.port, "/v1/orders", orders, seconds=seconds, keys=f"bench-{turn}"
+            )
+            found.add("order_post", outcome, status="201")
+        progress("http", rounds, rounds)
+        found.accepted = sum(outcome.requests for outcome in found.outcomes["order_post"])
+        await _count(settings, stage.url, found.accepted)
+    return _report(found)
+
+
+async def quotes(
+    settings: Settings,
+    *,
+    seconds: float,
+    rounds: int,
+    ask: Callable[[int], dict[str, Any]],
+    furnish: Callable[[str], Awaitable[None]],
+    progress: Progress,
+) -> dict[str, Any]:
+    """Measure single quotes alone. `ask(n)` is the n-th ask; `furnish(url)` puts what prices read into the database that
+    was opened, before the API starts. Raises `BenchFailed`."""
+    found = _Rounds()
+    async with _stage(settings, furnish=furnish) as stage:
+        await stage.prepare(ask, stage.folder / "sample")
+        for turn in range(rounds):
+            progress("http", turn, rounds)
+            await stage.quotes(found, seconds=seconds)
+        progress("http", rounds, rounds)
+    ceiling, echoes = found.per_s("load_ceiling"), [found.per_s("quote_echo"), found.per_s("ask_echo")]
+    return {
+        "quote_post_ratio": found.ratio("quote_post", "quote_echo"),
+        "quote_post_to_ask_echo": found.ratio("quote_post", "ask_echo"),
+        "quote_post_per_s": found.per_s("quote_post"),
+        "quote_echo_per_s": echoes[0],
+        "ask_echo_per_s": echoes[1],
+        "load_ceiling_to_echo": round(ceiling / max(echoes), 2),
+        "quote_post_ms": found.latency_ms("quote_post"),
+        "connections": CONNECTIONS,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _Stage:
+    """An installation that serves, with the echo and the generator's own ceiling beside it."""
+
+    url: str
+    api: "_Api"
+    ceiling: int
+    echo: int
+    folder: Path
+
+    async def prepare(self, ask: Callable[[int], dict[str, Any]], sample: Path) -> None:
+        """Write the asks, the answers to them, and orders by those."""
+        bodies = map(msgspec.json.encode, map(ask, range(_BODIES)))
+        (self.folder / "asks").write_bytes(b"\n".join(bodies))
+        await self.api.prepare_orders(sample, count=_BODIES, answers=self.folder / "answers", ask=ask)
+
+    async def quotes(self, found: _Rounds, *, seconds: float) -> None:
+        """One round of single quotes and what they are compared with."""
+        asks, answers = self.folder / "asks", self.folder / "answers"
+        for name, port, path, bodies in (
+            ("load_ceiling", self.ceiling, "/", answers),
+            ("ask_echo", self.echo, "/v1/echo", asks),
+            ("quote_post", self.api.port, "/v1/quotes", asks),
+            ("quote_echo", self.echo, "/v1/echo", answers),
+        ):
+            outcome = await self.api.load(port, path, bodies, seconds=seconds, keys=None)
+            found.add(name, outcome, status="200")
+
+
+@contextlib.asynccontextmanager
+async def _stage(
+    settings: Settings, *, furnish: Callable[[str], Awaitable[None]] | None = None
+) -> AsyncIterator[_Stage]:
     async with contextlib.AsyncExitStack() as closing:
         url = await closing.enter_async_context(database(settings))
         await open_installation(settings, url=url, now=datetime.now(UTC))
+        if furnish is not None:
+            await furnish(url)
         key = await _client(settings, url)
         running = Running(settings, url)
         for name in ("sandbox", "serve"):
@@ -107,29 +193,7 @@ async def bench(settings: Settings, *, seconds: float, rounds: int, progress: Pr
         api = _Api(running.api_url, key, folder)
         ceiling = await closing.enter_async_context(child("airback.app.bench.load", "respond"))
         echo = await closing.enter_async_context(child("airback.app.bench.echo"))
-        asks, answers = folder / "asks", folder / "answers"
-        asks.write_bytes(b"\n".join(map(msgspec.json.encode, map(_ask, range(_BODIES)))))
-        sample, orders = folder / "sample", folder / "orders"
-        await api.prepare_orders(sample, count=_BODIES, answers=answers)
-        for turn in range(rounds):
-            progress("http", turn, rounds)
-            for name, port, path, bodies in (
-                ("load_ceiling", ceiling, "/", sample),
-                ("ask_echo", echo, "/v1/echo", asks),
-                ("quote_post", api.port, "/v1/quotes", asks),
-                ("quote_echo", echo, "/v1/echo", answers),
-                ("order_echo", echo, "/v1/echo", sample),
-            ):
-                outcome = await api.load(port, path, bodies, seconds=seconds, keys=None)
-                found.add(name, outcome, status="200")
-            most = found.outcomes["order_echo"][-1].per_s * seconds * _PREPARED
-            await api.prepare_orders(orders, count=max(CONNECTIONS, int(most)))
-            outcome = await api.load(api.port, "/v1/orders", orders, seconds=seconds, keys=f"bench-{turn}")
-            found.add("order_post", outcome, status="201")
-        progress("http", rounds, rounds)
-        found.accepted = sum(outcome.requests for outcome in found.outcomes["order_post"])
-        await _count(settings, url, found.accepted)
-    return _report(found)
+        yield _Stage(url, api, ceiling, echo, folder)
 
 
 def _report(found: _Rounds) -> dict[str, Any]:
@@ -165,18 +229,25 @@ class _Api:
         self._made = 0
         self.port = urlsplit(url).port or 80
 
-    async def prepare_orders(self, bodies: Path, *, count: int, answers: Path | None = None) -> None:
+    async def prepare_orders(
+        self,
+        bodies: Path,
+        *,
+        count: int,
+        answers: Path | None = None,
+        ask: Callable[[int], dict[str, Any]] | None = None,
+    ) -> None:
         """Have `count` cards quoted, in batches, and write an order for each, and what single asks would have been
         answered: nothing of this is timed."""
         with bodies.open("wb") as file, (answers or Path(os.devnull)).open("wb") as said:
             async with ApiClient(url=self._url, key=self._key) as api:
                 for start in range(0, count, MOST_ITEMS):
-                    asks = [_ask(self._made + n) for n in range(min(MOST_ITEMS, count - start))]
+                    asks = [(ask or _ask)(self._made + n) for n in range(min(MOST_ITEMS, count - start))]
                     status, answer = await api.call("POST", "/v1/quotes", {"asks": asks})
                     if status != 200:
                         raise BenchFailed(f"quotes were answered with {status}")
-                    for n, (ask, one) in enumerate(zip(asks, answer["quotes"], strict=True)):
-                        order = _order(self._made + n, ask, one["quote"])
+                    for n, (asked, one) in enumerate(zip(asks, answer["quotes"], strict=True)):
+                        order = _order(self._made + n, asked, one["quote"])
                         file.write(msgspec.json.encode(order) + b"\n")
                         said.write(msgspec.json.encode(OneQuote(one["quote"], AGREEMENT)) + b"\n")
                     self._made += len(asks)

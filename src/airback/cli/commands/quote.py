@@ -9,6 +9,7 @@ from airback.app.settings import read
 from airback.cli.show import print_json, say
 from airback.domain.money import MoneyError, parse_yuan, percent, yuan
 from airback.domain.refusals import Refused
+from airback.pricing.facts import Cap, Facts
 
 
 async def run(arguments: argparse.Namespace) -> int:
@@ -35,6 +36,7 @@ async def run(arguments: argparse.Namespace) -> int:
         validity_days=arguments.validity_days,
         place=arguments.place if arguments.city_tier is None else f"tier{arguments.city_tier}",
         rail=arguments.rail,
+        facts=_facts(arguments),
         now=datetime.now(UTC),
     )
     for path, value in (
@@ -52,3 +54,19 @@ async def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json(made)
     return 0
+
+
+def _facts(arguments: argparse.Namespace) -> Facts:
+    """The facts that were named; what was not is not known."""
+    demand_fen = None
+    if arguments.demand_yuan is not None:
+        try:
+            demand_fen = parse_yuan(arguments.demand_yuan)
+        except MoneyError as error:
+            raise Refused(error.code, field="--demand-yuan") from None
+    cap = None
+    if arguments.cap_ppm is not None:
+        if not arguments.cap_promotion:
+            raise Refused("field_missing", field="--cap-promotion")
+        cap = Cap(arguments.cap_ppm, arguments.cap_promotion)
+    return Facts(arguments.seller_class, demand_fen, arguments.outlet_ppm, cap)

@@ -80,16 +80,24 @@ _LABELS: Final[Mapping[str, tuple[str, str]]] = {
     "balance": ("话费余额", "Balance"),
     "card": ("充值卡", "Recharge card"),
     "unstated_days": ("未注明有效期时按", "Taken when not stated"),
+    "days": ("统计天数", "Days counted"),
+    "least_face_fen": ("成交面值不少于", "Face value closed, at least"),
+    "least_orders": ("成交笔数不少于", "Orders closed, at least"),
+    "from_fen": ("求购面值从(含)", "Face value wanted from (incl.)"),
+    "margin_ppm": ("每单成本留存", "Kept for what an order costs"),
+    "subsidy_ppm": ("补贴(高于出货价)", "Subsidy (above what the outlet gives)"),
 }
 _UNITS: Final[Mapping[str, tuple[str, str]]] = {
     "percent": ("%", "%"),
     "yuan": ("元", "yuan"),
     "count": ("天", "days"),
+    "orders": ("笔", "orders"),
 }
 _REMEDIES: Final[Mapping[str, tuple[str, str]]] = {
     "percent": ("请填写 -100 到 100 的百分数,最多四位小数。", "Enter a percentage from -100 to 100, at most four decimals."),
     "yuan": ("请填写金额(元),最多两位小数。", "Enter an amount in yuan, at most two decimals."),
     "count": ("请填写不小于零的整数。", "Enter a whole number, zero or more."),
+    "orders": ("请填写不小于零的整数。", "Enter a whole number, zero or more."),
     "time": ("请按 2026-11-11T00:00 的样式填写北京时间。", "Enter Beijing time such as 2026-11-11T00:00."),
     "text": ("请填写一至四百个字。", "Enter one to four hundred characters."),
     "source": ("请从来源中选择一项。", "Choose one of the sources."),
@@ -246,8 +254,11 @@ def filled(
     gone: set[Keys] = set()
     for path, keys, part in _parts(document):
         for entry in _entries(part, keys, language, "", top=path):
+            text = typed(entry.name)
+            in_a_row = len(entry.keys) > 2 and isinstance(entry.keys[-2], int)
             try:
-                value = _read(entry.kind, typed(entry.name))
+                # of a row that is left empty nothing is missing: it is not there
+                value = None if in_a_row and entry.kind == "text" and not text else _read(entry.kind, text)
             except Refused as refused:
                 faults[entry.name] = _fault(refused, entry.kind, language)
                 continue
@@ -271,14 +282,18 @@ def _settle_rows(made: dict[str, Any], spare: Mapping[Keys, dict[str, Any]], gon
     for row, content in spare.items():
         if any(value is not None for value in content.values()):
             rows = _at(made, row[:-1])
-            rows.insert(_its_place(rows, content.get("upto_fen")), content)
+            rows.insert(_its_place(rows, content), content)
 
 
-def _its_place(rows: list[dict[str, Any]], upto_fen: int | None) -> int:
-    """Where a new row goes: bands stand in ascending order, of which the last has no end."""
-    for place, row in enumerate(rows):
-        if row.get("upto_fen") is None or (upto_fen is not None and row["upto_fen"] > upto_fen):
-            return place
+def _its_place(rows: list[dict[str, Any]], fresh: Mapping[str, Any]) -> int:
+    """Where a new row goes: bands stand in ascending order, of which one without an end is the last."""
+    for key in ("upto_fen", "from_fen", "least_face_fen"):
+        if key not in fresh:
+            continue
+        value = fresh[key]
+        for place, row in enumerate(rows):
+            if row[key] is None or (value is not None and row[key] > value):
+                return place
     return len(rows)
 
 
@@ -390,6 +405,8 @@ def _kind(keys: Keys, value: Any, unit: str) -> str:
         return "source" if key == "source" else "text"
     if "ppm" in unit:
         return "percent"
+    if key == "least_orders":
+        return "orders"
     return "yuan" if "fen" in unit else "count"
 
 

@@ -1,16 +1,20 @@
 """Pages anybody may read: the start, the price table, the agreement, what happens to personal data."""
 
-from typing import Any
+from typing import Any, Final
 
 from litestar import Request, Response, get, post
+from litestar.params import FromPath
 
 from airback.domain.refusals import Refused
 from airback.orders.intake import AGREEMENT
 from airback.pricing.cards import RateCard
+from airback.pricing.schedule import spans
 from airback.queries.platform import Platform
 from airback.web.seller import prices
 from airback.web.seller.session import new_session
 from airback.web.seller.visit import open_visit
+
+_MOST_HISTORY: Final = 20
 
 
 async def rate_card(platform: Platform) -> RateCard | None:
@@ -26,7 +30,8 @@ async def start(request: Request[Any, Any, Any]) -> Response[str]:
     """What can be sold, what it nets, how it goes."""
     visit = open_visit(request)
     card = await rate_card(visit.platform)
-    shown = prices.hundred(card, language=visit.language, now=visit.now) if card else []
+    facts = (await visit.platform.price_facts()).of
+    shown = prices.hundred(card, language=visit.language, now=visit.now, facts=facts) if card else []
     return visit.show("landing.html", {"prices": shown})
 
 
@@ -35,8 +40,23 @@ async def rates(request: Request[Any, Any, Any]) -> Response[str]:
     """The published rate table."""
     visit = open_visit(request)
     card = await rate_card(visit.platform)
-    shown = prices.table(card, language=visit.language, now=visit.now) if card else None
-    return visit.show("rates.html", {"table": shown})
+    facts = (await visit.platform.price_facts()).of
+    shown = prices.table(card, language=visit.language, now=visit.now, facts=facts) if card else None
+    history = list(reversed(spans(await visit.platform.rate_cards(), at=visit.now)))[:_MOST_HISTORY]
+    return visit.show("rates.html", {"table": shown, "history": history, "now": visit.now, "span": None})
+
+
+@get("/rates/{version:int}", include_in_schema=False)
+async def rates_of(request: Request[Any, Any, Any], version: FromPath[int]) -> Response[str]:
+    """A published rate table as it stood, or will stand, when it takes effect."""
+    visit = open_visit(request)
+    published = spans(await visit.platform.rate_cards(), at=visit.now)
+    span = next((one for one in published if one.card.version == version), None)
+    if span is None:
+        raise Refused("not_found")
+    shown = prices.table(span.card, language=visit.language, now=span.card.effective_from)
+    history = list(reversed(published))[:_MOST_HISTORY]
+    return visit.show("rates.html", {"table": shown, "history": history, "now": visit.now, "span": span})
 
 
 @get("/agreement", include_in_schema=False)

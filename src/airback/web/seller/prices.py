@@ -16,6 +16,7 @@ from airback.domain.canonical import canonical
 from airback.domain.money import percent
 from airback.domain.refusals import Refused
 from airback.pricing.cards import RateCard
+from airback.pricing.facts import FactsOf, neutral
 from airback.pricing.quotes import (
     Quote,
     QuoteAsk,
@@ -62,7 +63,8 @@ async def estimate(
     rail: str,
     now: datetime,
 ) -> Estimate:
-    """The net of a price that is not offered yet. Raises `Refused`."""
+    """The net of a price that is not offered yet, to a seller of the lowest class. Raises `Refused`."""
+    market = await platform.price_facts()
     body = make_quote(
         book=platform.book,
         card=await platform.rate_card(),
@@ -76,6 +78,7 @@ async def estimate(
             province=place(province),
             rail=rail,
             seller=f"{CLIENT}/estimate",
+            facts=market.of(carrier, product, market.class_of(f"{CLIENT}/estimate")),
         ),
         quote_id=ids.new_reference(entropy=platform.entropy),
         issued_at=now,
@@ -85,6 +88,7 @@ async def estimate(
 
 async def offer(platform: Platform, draft: Draft, *, seller_ref: str, now: datetime) -> Quote:
     """A fresh signed quote for a draft. Raises `Refused`."""
+    market, seller = await platform.price_facts(), f"{CLIENT}/{seller_ref}"
     body = make_quote(
         book=platform.book,
         card=await platform.rate_card(),
@@ -97,7 +101,8 @@ async def offer(platform: Platform, draft: Draft, *, seller_ref: str, now: datet
             expires_on=draft.expires_on,
             province=place(draft.province),
             rail=draft.rail,
-            seller=f"{CLIENT}/{seller_ref}",
+            seller=seller,
+            facts=market.of(draft.carrier, draft.product, market.class_of(seller)),
         ),
         quote_id=ids.new_reference(entropy=platform.entropy),
         issued_at=now,
@@ -185,18 +190,39 @@ class FactorLine:
 
 
 @dataclass(frozen=True, slots=True)
+class ClassLine:
+    """A published class of sellers: what it takes and what it adds to the list rate."""
+
+    name: str
+    least_face_fen: int
+    least_orders: int
+    rate: str
+
+
+@dataclass(frozen=True, slots=True)
+class DemandLine:
+    """A band of demand, and what it adds to the list rate."""
+
+    from_fen: int
+    rate: str
+
+
+@dataclass(frozen=True, slots=True)
 class Table:
-    """The published rate table."""
+    """The published rate table. `days` is the term that classes look back over."""
 
     version: int
     since: datetime
     parts: tuple[TablePart, ...]
     factors: tuple[FactorLine, ...]
+    days: int
+    classes: tuple[ClassLine, ...]
+    demand: tuple[DemandLine, ...]
 
 
-def hundred(card: RateCard, *, language: str, now: datetime) -> list[CarrierPrices]:
+def hundred(card: RateCard, *, language: str, now: datetime, facts: FactsOf = neutral) -> list[CarrierPrices]:
     """What a hundred yuan nets, by carrier."""
-    nets = _nets(card, now)
+    nets = _nets(card, now, facts)
     rows = [
         CarrierPrices(
             carrier.code,
@@ -209,9 +235,12 @@ def hundred(card: RateCard, *, language: str, now: datetime) -> list[CarrierPric
     return [row for row in rows if row.balance_fen is not None or row.card_fen is not None]
 
 
-def table(card: RateCard, *, language: str, now: datetime) -> Table:
-    """The whole table in the reader's language."""
-    nets = _nets(card, now)
+def table(card: RateCard, *, language: str, now: datetime, facts: FactsOf = neutral) -> Table:
+    """The whole table in the reader's language, to a seller whose class is not known."""
+    nets = _nets(card, now, facts)
+    zh = language == "zh"
+    classes = () if card.standing is None or not card.standing.factor.counts(now) else card.standing.classes
+    bands = () if card.demand is None or not card.demand.factor.counts(now) else card.demand.bands
     names = tuple(
         carrier.zh.removeprefix("中国") if language == "zh" else carrier.en.removeprefix("China ")
         for carrier in CARRIERS.values()
@@ -223,13 +252,29 @@ def table(card: RateCard, *, language: str, now: datetime) -> Table:
             TableRow(face, tuple(nets.get((product, code, face)) for code in CARRIERS)) for face in faces
         )
         made.append(TablePart(product, names, rows))
-    return Table(card.version, card.effective_from, tuple(made), tuple(_factors(card, language, now)))
+    return Table(
+        card.version,
+        card.effective_from,
+        tuple(made),
+        tuple(_factors(card, language, now)),
+        0 if card.standing is None else card.standing.days,
+        tuple(
+            ClassLine(
+                one.zh if zh else one.en,
+                one.least_face_fen,
+                one.least_orders,
+                _rate(one.rate_ppm, first=False),
+            )
+            for one in classes
+        ),
+        tuple(DemandLine(from_fen, _rate(ppm, first=False)) for from_fen, ppm in bands),
+    )
 
 
-def _nets(card: RateCard, now: datetime) -> dict[tuple[str, str, int], int]:
+def _nets(card: RateCard, now: datetime, facts: FactsOf) -> dict[tuple[str, str, int], int]:
     return {
         (row["product"], row["carrier"], row["face_fen"]): row["net_fen"]
-        for row in public_rate_table(card, at=now)
+        for row in public_rate_table(card, at=now, facts=facts)
         if row["rail"] == RAIL_SHOWN
     }
 
@@ -254,6 +299,19 @@ def _factors(card: RateCard, language: str, now: datetime) -> list[FactorLine]:
         (card.region.factor, span(list(card.region.tiers_ppm.values()) or [0])),
         (card.promotion.factor, span(list(card.promotion.carriers_ppm.values()) or [0])),
         (card.competition.factor, f"{percent(card.competition.rate_ppm)} %"),
+    ]
+    if card.standing is not None:
+        shares = [one.rate_ppm for one in card.standing.classes]
+        lines.append((card.standing.factor, span(shares)))
+    if card.demand is not None:
+        lines.append((card.demand.factor, span([rate for _, rate in card.demand.bands])))
+    lines.append((card.bounds.factor, span([card.bounds.least_ppm, card.bounds.most_ppm])))
+    if card.cap is not None:
+        lines.append((card.cap.factor, "按公告" if zh else "as announced"))
+    if card.outlet is not None:
+        less = percent(card.outlet.margin_ppm - card.outlet.subsidy_ppm).replace("-", "−")
+        lines.append((card.outlet.factor, f"最高求购价减 {less} %" if zh else f"the best bid less {less} %"))
+    lines += [
         (card.fee.factor, f"{percent(card.fee.rate_ppm)} %"),
     ]
     if RAIL_SHOWN in card.rails:
