@@ -91,7 +91,7 @@ async def make(request: Request[Any, Any, Any]) -> Response[bytes]:
     if not many:
         (only,) = answers
         if isinstance(only, Refused):
-            raise Refused(only.code, field=only.field)
+            raise only.at(field=only.field)
         return answer(OneQuote(only, AGREEMENT))
     language = problems.language_of(request)
     documents = [
@@ -100,7 +100,7 @@ async def make(request: Request[Any, Any, Any]) -> Response[bytes]:
         else QuoteAnswer(
             status=one.refusal.status,
             row=row,
-            problem=problems.problem(Refused(one.code, field=one.field, row=row), language=language),
+            problem=problems.problem(one.at(field=one.field, row=row), language=language),
         )
         for row, one in enumerate(answers, start=1)
     ]
@@ -138,7 +138,13 @@ async def _quotes(
             answers[place] = refused
     if asks:
         card = await platform.rate_card()
+        pauses = await platform.pauses()
         issued_at = platform.now()
+        for place, ask in list(asks.items()) if pauses.every else ():
+            paused = pauses.buying(carrier=ask.carrier, province=ask.province, rail=ask.rail, at=issued_at)
+            if paused is not None:
+                answers[place] = paused
+                del asks[place]
         ids = [new_reference(entropy=platform.entropy) for _ in asks]
 
         def price() -> list[dict[str, Any] | Refused]:

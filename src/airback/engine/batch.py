@@ -21,11 +21,12 @@ from airback.domain.ports.carrier import HoldKind
 from airback.domain.ports.keys import KeyProvider
 from airback.domain.ports.rail import RailCapabilities
 from airback.engine.policy import Policy
-from airback.engine.records import Fill, OpenBreak, OpenEffect, Order, Payout
+from airback.engine.records import Fill, OpenBreak, OpenEffect, Order, OutletDesk, Payout
 from airback.evidence.events import leaf
 from airback.ledger.accounts import Account, account
 from airback.ledger.postings import Balances, Phase, Transfer
 from airback.market.matching import DemandBook
+from airback.market.pauses import Pauses
 from airback.orders.corrections import Correction, Settlement
 from airback.orders.states import FILL_TRANSITIONS, FINAL, TRANSITIONS, FillState, State
 from airback.payouts.states import TRANSITIONS as PAYOUT_TRANSITIONS
@@ -112,6 +113,8 @@ class Batch:
     restored_at: datetime | None = None
     statements_awaited: bool = False
     corrections_known: dict[int, Correction] = field(default_factory=dict)
+    pauses: Pauses = field(default_factory=Pauses)
+    outlets: OutletDesk = field(default_factory=OutletDesk)
     # decisions
     transfers: list[Transfer] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)

@@ -8,6 +8,7 @@ from typing import Any, Final
 from airback.domain import ids
 from airback.domain.effects import Kind, Outcome, Result
 from airback.domain.refusals import Refused
+from airback.engine import outlets
 from airback.engine.batch import Batch
 from airback.engine.correct import settle_correction
 from airback.engine.reconcile import resolve_break
@@ -115,6 +116,8 @@ def decided(batch: Batch, letter: Letter) -> tuple[list[Answer], list[int]]:
             settle_correction(batch, _correction_of(batch, after), after, letter=letter)
         case "operations:effect:resolve":
             answers = _resolve(batch, after)
+        case action if action in outlets.ACTIONS:
+            outlets.carry_out(batch, letter, after)
         case "operations:order:decide":
             moved = _decide_order(batch, after)
     return answers, moved
@@ -141,6 +144,8 @@ def _stands(batch: Batch, action: str, after: dict[str, Any]) -> dict[str, Any]:
         case "operations:order:decide":
             order = _order_of(batch, after)
             return {} if order is None else {"state": str(order.state), "code": order.code}
+        case _ if action in outlets.ACTIONS:
+            return outlets.stands(batch, action, after)
         case _:
             return {}
 
@@ -165,6 +170,8 @@ def _possible(batch: Batch, letter: Letter, after: dict[str, Any]) -> bool:
         except Refused:
             return False
         return correction is not None
+    if action in outlets.ACTIONS:
+        return outlets.possible(batch, action, after)
     if action == "operations:order:decide":
         order = _order_of(batch, after)
         if order is None or (after["course"] in _ENDS and batch.open_of(order, *_MOVES)):

@@ -9,6 +9,7 @@ The inbox body: `{"proposal", "action", "subject", "before", "after", "reason", 
 (`pro_…`), times are ISO 8601.
 """
 
+import re
 from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -21,6 +22,7 @@ from airback.domain.canonical import canonical
 from airback.domain.refusals import Refused
 from airback.engine.act import reason_of
 from airback.engine.inbox import append_decision
+from airback.market.terms import parse_terms
 from airback.pricing.cards import in_force_from, parse_card
 from airback.staff.actions import ACTIONS, Action, parse_time
 from airback.staff.proposals import DECISIONS, State
@@ -31,6 +33,7 @@ from airback.store.proposals import Proposal
 MOST_SUBJECT: Final = 200
 MOST_DOCUMENT: Final = 256 * 1024
 
+_OUTLET: Final = re.compile(r"[a-z0-9_-]{1,40}")
 _ROUTING_AFTER: Final = {"operations:book:pause": False, "operations:book:resume": True}
 
 
@@ -175,6 +178,11 @@ def _check_meaning(kind: Action, after: Mapping[str, Any], *, now: datetime) -> 
         # it counts from the time that is approved, whatever the document says
         moment = max(_moment(after, "effective_at"), now)
         parse_card(in_force_from(parse_card(after["document"]).document, moment))
+    elif kind.name == "market:outlet:terms":
+        if _OUTLET.fullmatch(after["outlet"]) is None:
+            raise Refused("outlet_name_malformed", field="outlet")
+        _moment(after, "effective_at")
+        parse_terms(after["document"])
     elif kind.name in _ROUTING_AFTER and after["routing"] is not _ROUTING_AFTER[kind.name]:
         raise Refused("field_invalid", field="routing")
 

@@ -21,7 +21,7 @@ from airback.domain.effects import FINAL as FINAL_RESULTS
 from airback.domain.effects import Kind, Outcome, Result
 from airback.domain.ports.keys import KeyProvider
 from airback.domain.refusals import Refused
-from airback.engine import gather
+from airback.engine import gather, outlets
 from airback.engine.advance import advance
 from airback.engine.batch import Batch
 from airback.engine.memory import Memory
@@ -30,8 +30,9 @@ from airback.engine.persist import Fenced, persist
 from airback.engine.policy import Policy
 from airback.engine.records import Answer, Letter, OpenEffect
 from airback.engine.senders import PATIENCE, OnAnswer, Sending, read_request, storable
+from airback.market.pauses import Pauses
 from airback.pricing.cards import RateCard, card_in_force, parse_card
-from airback.store import books, statements
+from airback.store import books, pauses, statements
 
 LOG: Final = structlog.get_logger(__name__)
 
@@ -119,6 +120,7 @@ class Writer:
         self._sending = True
         self._rate_cards: dict[int, RateCard] = {}
         self._licensed: frozenset[str] = frozenset()
+        self._pauses = Pauses()
         self._after_seller = 0
         self._refresh_at = 0.0
         self._replan_at = 0.0
@@ -246,6 +248,7 @@ class Writer:
             routing=self._routing,
             next_seq=self._seq,
             licensed=self._licensed,
+            pauses=self._pauses,
             by_ref=self._by_ref,
             full=frozenset(side for side, n in self._under_way.items() if n >= self._most_in_flight),
         )
@@ -285,7 +288,7 @@ class Writer:
             elif action == "finance:correction:settle":
                 found = ids.parse_public("cor", str(letter.body["after"]["correction"]))
                 corrections += [] if found is None else [found]
-            elif action == "finance:deposit:credit":
+            elif action in outlets.OF_MONEY:
                 deposits.add(str(letter.body["after"]["outlet"]))
             elif action == "compliance:licence:record":
                 licences.append(str(letter.body["after"].get("number")))
@@ -306,6 +309,7 @@ class Writer:
         if breaks:
             await gather.open_breaks(conn, batch, breaks)
         await gather.redeemed(conn, batch, answers)
+        await outlets.gather(conn, batch, letters)
         if licences:
             await gather.licences(conn, batch, licences)
         if any(letter.body.get("action") == "operations:book:resume" for letter in letters):
@@ -322,7 +326,7 @@ class Writer:
         self._sending = batch.sending
         if "routing" in batch.switches:
             self._routing = batch.switches["routing"][0]
-        if batch.rate_cards or batch.licences:
+        if batch.rate_cards or batch.licences or batch.outlets.lifted:
             self._refresh_at = 0.0
         for effect_id in batch.final_effects:
             self._forget(effect_id)
@@ -388,6 +392,7 @@ class Writer:
         self._licensed = frozenset(
             r["capability"] for r in await conn.fetch(books.SQL.licensed, self._book, now)
         )
+        self._pauses = await pauses.standing(conn, book=self._book, now=now)
         await conn.execute(PERSIST.expire_demands, self._book, now)
         now_s = self._monotonic()
         self._refresh_at = now_s + REFRESH_S

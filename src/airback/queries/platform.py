@@ -10,6 +10,7 @@ from airback.domain.ports.carrier import Carrier, Subscribers
 from airback.domain.ports.keys import KeyProvider
 from airback.domain.ports.messenger import Messenger
 from airback.domain.ports.rail import Rail
+from airback.market.pauses import Pauses
 from airback.pricing.cards import RateCard
 
 
@@ -50,6 +51,9 @@ class Platform(Protocol):
 
     async def rate_card(self) -> RateCard:
         """The published rate card in force, at most a few seconds old. Raises `Refused` `not_bought` when none is."""
+
+    async def pauses(self) -> Pauses:
+        """What is paused, at most a few seconds old."""
 
     def now(self) -> datetime:
         """The time, UTC and aware."""

@@ -17,9 +17,11 @@ from airback.domain import ids
 from airback.domain.canonical import canonical
 from airback.engine import sign_in
 from airback.ledger.accounts import account
+from airback.market.pauses import Pauses
 from airback.pricing.cards import RateCard, parse_card
 from airback.pricing.default_card import DEFAULT_CARD
 from airback.staff import passwords
+from airback.store import pauses
 from airback.store import staff as store
 from airback.web.console.routes import CONSOLE_ROUTERS
 from airback.web.static_files import serve_static
@@ -47,6 +49,9 @@ class StillPlatform:
 
     async def rate_card(self) -> RateCard:
         return self.card
+
+    async def pauses(self) -> Pauses:
+        return await pauses.standing(self.pool, book=BOOK, now=self.now())
 
     def now(self) -> datetime:
         return self.clock

@@ -15,7 +15,9 @@ from litestar import Litestar
 from litestar.datastructures import State as AppState
 
 from airback.domain.ports.carrier import CodeCheck, CodeRefused, FarSideUnreachable, LineStatus
+from airback.market.pauses import Pauses
 from airback.pricing.cards import RateCard
+from airback.store import pauses
 from airback.web.routes import SELLER_ROUTERS
 from tests.engine.far_sides import FakeSubscribers
 from tests.engine.street import CARD, Street
@@ -63,6 +65,9 @@ class StagePlatform:
 
     async def rate_card(self) -> RateCard:
         return self.card
+
+    async def pauses(self) -> Pauses:
+        return await pauses.standing(self.street.pool, book=BOOK, now=self.now())
 
     def now(self) -> datetime:
         return datetime.now(UTC) + self.ahead

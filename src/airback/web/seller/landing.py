@@ -4,13 +4,15 @@ from typing import Any
 
 from litestar import Request, Response, get, post
 
+from airback.domain.assets import CARRIERS
 from airback.domain.refusals import Refused
+from airback.market.pauses import PauseKind
 from airback.orders.intake import AGREEMENT
 from airback.pricing.cards import RateCard
 from airback.queries.platform import Platform
 from airback.web.seller import prices
 from airback.web.seller.session import new_session
-from airback.web.seller.visit import open_visit
+from airback.web.seller.visit import Visit, open_visit
 
 
 async def rate_card(platform: Platform) -> RateCard | None:
@@ -27,7 +29,25 @@ async def start(request: Request[Any, Any, Any]) -> Response[str]:
     visit = open_visit(request)
     card = await rate_card(visit.platform)
     shown = prices.hundred(card, language=visit.language, now=visit.now) if card else []
-    return visit.show("landing.html", {"prices": shown})
+    return visit.show("landing.html", {"prices": shown, "paused": await _paused(visit, card)})
+
+
+async def _paused(visit: Visit, card: RateCard | None) -> list[tuple[str, str, str]]:
+    """What is not bought or paid out at present, each with its reason, in the reader's language."""
+    standing = await visit.platform.pauses()
+    told = []
+    for pause in standing.every:
+        if pause.kind is PauseKind.OUTLET or (pause.until is not None and pause.until <= visit.now):
+            continue  # whom we sell to is nothing of the seller's
+        subject = pause.subject
+        if pause.kind is PauseKind.CARRIER and subject in CARRIERS:
+            subject = CARRIERS[subject].zh if visit.language == "zh" else CARRIERS[subject].en
+        elif pause.kind is PauseKind.RAIL:
+            rail = None if card is None else card.rails.get(subject)
+            if rail is not None:
+                subject = rail.factor.zh if visit.language == "zh" else rail.factor.en
+        told.append((str(pause.kind), subject, pause.reason(visit.language)))
+    return told
 
 
 @get("/rates", include_in_schema=False)
