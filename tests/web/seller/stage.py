@@ -20,7 +20,7 @@ from airback.pricing.cards import RateCard
 from airback.store import pauses
 from airback.web.routes import SELLER_ROUTERS
 from tests.engine.far_sides import FakeSubscribers
-from tests.engine.street import CARD, Street
+from tests.engine.street import BOOK, CARD, Street
 
 RIGHT_CODE = "246810"
 NUMBER = "13800138000"
