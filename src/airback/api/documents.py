@@ -145,6 +145,19 @@ class DemandRequest(Request, frozen=True, forbid_unknown_fields=True):
         return DemandAsk(self.number, self.amount_fen, self.price_ppm, self.deadline_at, self.client_ref)
 
 
+class WebhookRequest(Request, frozen=True, forbid_unknown_fields=True):
+    """Where an outlet wants to be told of its fills and of prices."""
+
+    url: Annotated[
+        str,
+        Meta(
+            max_length=500,
+            description="https, without user or fragment.",
+            examples=["https://example.com/hook"],
+        ),
+    ]
+
+
 # -- answers
 
 
@@ -359,6 +372,43 @@ class WithdrawAnswer(msgspec.Struct, frozen=True):
 
     answer: Literal["withdrawn", "accepted"]
     demand: Demand
+
+
+class PriceLevel(msgspec.Struct, frozen=True):
+    """How much is wanted at one price, by everybody together, and what of it is yours."""
+
+    price_ppm: int
+    open_fen: Fen
+    bids: int
+    own_fen: Fen
+
+
+class CarrierDepth(msgspec.Struct, frozen=True):
+    """One carrier's book, the best price first."""
+
+    carrier: str
+    levels: list[PriceLevel]
+
+
+class Depth(msgspec.Struct, frozen=True):
+    """The book of open demands at one moment. It names no outlet."""
+
+    at: datetime
+    carriers: list[CarrierDepth]
+
+
+class Webhook(msgspec.Struct, frozen=True):
+    """Where you are told, since when."""
+
+    url: str
+    since: datetime
+
+
+class WebhookSecret(msgspec.Struct, frozen=True):
+    """Where you are told from now on. `secret` signs each notice (Standard Webhooks); it is shown this once."""
+
+    url: str
+    secret: Annotated[str, Meta(examples=["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"])]
 
 
 class OutletBalance(msgspec.Struct, frozen=True):

@@ -295,6 +295,33 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
         scope="demands:write",
         refuses=("not_found",),
     ),
+    ("get", "/v1/market/depth"): Operation(
+        "The book of open demands",
+        "Demands",
+        {200: d.Depth},
+        scope="demands:read",
+        description="How much is wanted at each price by all outlets together; no outlet is named.",
+    ),
+    ("post", "/v1/webhook"): Operation(
+        "Be told of your fills and of prices",
+        "Demands",
+        {201: d.WebhookSecret},
+        scope="demands:write",
+        takes=d.WebhookRequest,
+        example={"url": "https://example.com/hook"},
+        description="Notices are signed as Standard Webhooks says, and sent again for a day until you answer 2xx.",
+        refuses=("hook_malformed", "hook_private"),
+    ),
+    ("get", "/v1/webhook"): Operation(
+        "Where you are told", "Demands", {200: d.Webhook}, scope="demands:read", refuses=("not_found",)
+    ),
+    ("delete", "/v1/webhook"): Operation(
+        "Be told no more",
+        "Demands",
+        {204: "nothing"},
+        scope="demands:write",
+        refuses=("not_found",),
+    ),
     ("get", "/v1/balances"): Operation(
         "Balances",
         "Balances",

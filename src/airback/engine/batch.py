@@ -7,7 +7,7 @@ anybody: time, entropy and keys were given. `store.persist` writes a finished ba
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -32,6 +32,7 @@ from airback.orders.states import FILL_TRANSITIONS, FINAL, TRANSITIONS, FillStat
 from airback.payouts.states import TRANSITIONS as PAYOUT_TRANSITIONS
 from airback.payouts.states import State as PayoutState
 from airback.pricing.cards import RateCard
+from airback.store.outlets import Hook
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,10 @@ class Alarm:
     subject: str
     detail: dict[str, Any]
     due_at: datetime
+
+
+#: A notice that was not taken is sent again after so long at first; the interval doubles up to an hour.
+_TELL_EVERY_S: Final = 5
 
 
 @dataclass(slots=True)
@@ -115,6 +120,8 @@ class Batch:
     corrections_known: dict[int, Correction] = field(default_factory=dict)
     pauses: Pauses = field(default_factory=Pauses)
     outlets: OutletDesk = field(default_factory=OutletDesk)
+    hooks: Mapping[str, Hook] = field(default_factory=dict)
+    notices_again: dict[str, OpenEffect] = field(default_factory=dict)
     # decisions
     transfers: list[Transfer] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
@@ -300,6 +307,7 @@ class Batch:
         fill: Fill | None = None,
         payout: Payout | None = None,
         hold: HoldKind = HoldKind.NONE,
+        send_within: timedelta | None = None,
     ) -> OpenEffect:
         """Write an effect into the journal; it goes out after the batch has committed, and not before."""
         effect_id = self.new_id()
@@ -317,7 +325,7 @@ class Batch:
             sealed=self.keys.seal(
                 purpose="effect", plain=plain, where=f"effects/request/{effect_id}".encode()
             ),
-            send_by=self.now + self.policy.send_within,
+            send_by=self.now + (send_within or self.policy.send_within),
             at=self.now,
             left_at=self.now,
             epoch=self.epoch,
@@ -363,7 +371,8 @@ class Batch:
     def ask_later(self, effect: OpenEffect) -> None:
         """Put the next question off by an interval that doubles within the far side's limits."""
         capabilities = self.policy.capabilities_of(effect.far_side)
-        every = capabilities.ask_every_s if capabilities else 60
+        told = effect.kind is Kind.WEBHOOK
+        every = capabilities.ask_every_s if capabilities else _TELL_EVERY_S if told else 60
         most = capabilities.ask_at_most_every_s if capabilities else 3600
         effect.ask_at = self.now + timedelta(seconds=min(every << min(effect.asks, 16), most))
         effect.asks = min(effect.asks + 1, 10_000)

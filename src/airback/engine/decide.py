@@ -14,6 +14,7 @@ from airback.engine.correct import settle_correction
 from airback.engine.reconcile import resolve_break
 from airback.engine.records import Answer, Letter, Order
 from airback.engine.reserve import release_fills, reopen, settle_earmark
+from airback.engine.tell import tell_again, tell_prices
 from airback.ledger.accounts import account, deposit, safeguarded
 from airback.orders.corrections import Correction
 from airback.orders.states import FINAL, TRANSITIONS, FillState, State
@@ -72,6 +73,10 @@ def decided(batch: Batch, letter: Letter) -> tuple[list[Answer], list[int]]:
     batch.record(body["action"], decision=decision, **facts)
     if decision in ("stale", "impossible"):
         batch.alarm(f"decision_{decision}", str(body.get("proposal")), action=body["action"])
+    if decision == "recorded" and body["action"] == outlets.RESEND:
+        found = batch.notices_again.get(str(body["subject"]))
+        if found is not None:
+            tell_again(batch, found)
     if decision != "approved":
         return [], []
     match body["action"]:
@@ -101,6 +106,7 @@ def decided(batch: Batch, letter: Letter) -> tuple[list[Answer], list[int]]:
                     "approved_by": body["decided_by"],
                 }
             )
+            tell_prices(batch, effective_at=document["effective_from"])
         case "compliance:licence:record":
             times = {name: datetime.fromisoformat(after[name]) for name in ("valid_from", "valid_until")}
             batch.licences.append({**after, **times, "recorded_by": body["decided_by"]})

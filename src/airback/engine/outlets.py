@@ -23,6 +23,9 @@ WITHDRAW: Final = "finance:deposit:withdraw"
 CREDIT_LINE: Final = "finance:credit_line:set"
 LIFT: Final = "operations:pause:lift"
 
+#: One person's act: a notice that an outlet never took is sent once more.
+RESEND: Final = "market:notice:resent"
+
 ACTIONS: Final = frozenset({TERMS, WITHDRAW, CREDIT_LINE, LIFT})
 
 #: Decisions for which an outlet's accounts are read.
@@ -141,7 +144,6 @@ def _set_line(batch: Batch, letter: Letter, outlet: str, amount_fen: int) -> Non
     more_fen = amount_fen - _lent_fen(batch, outlet)
     lent = (receivable(outlet), deposit(outlet))
     backed = (safeguarded(), account("cash:own"))
-    for kind, (debit, credit) in (("credit_line", lent), ("credit_line_backing", backed)):
-        if more_fen < 0:
-            debit, credit = credit, debit
-        batch.post(kind, subject=letter.id, debit=debit, credit=credit, amount_fen=abs(more_fen))
+    (debit, credit), (backing, own) = (lent, backed) if more_fen > 0 else (lent[::-1], backed[::-1])
+    batch.post("credit_line", subject=letter.id, debit=debit, credit=credit, amount_fen=abs(more_fen))
+    batch.post("credit_line_backing", subject=letter.id, debit=backing, credit=own, amount_fen=abs(more_fen))

@@ -33,6 +33,8 @@ from airback.engine.senders import PATIENCE, OnAnswer, Sending, read_request, st
 from airback.market.pauses import Pauses
 from airback.pricing.cards import RateCard, card_in_force, parse_card
 from airback.store import books, pauses, statements
+from airback.store import outlets as store_of_outlets
+from airback.store.outlets import Hook
 
 LOG: Final = structlog.get_logger(__name__)
 
@@ -121,6 +123,7 @@ class Writer:
         self._rate_cards: dict[int, RateCard] = {}
         self._licensed: frozenset[str] = frozenset()
         self._pauses = Pauses()
+        self._told: dict[str, Hook] = {}
         self._after_seller = 0
         self._refresh_at = 0.0
         self._replan_at = 0.0
@@ -249,6 +252,7 @@ class Writer:
             next_seq=self._seq,
             licensed=self._licensed,
             pauses=self._pauses,
+            hooks=self._told,
             by_ref=self._by_ref,
             full=frozenset(side for side, n in self._under_way.items() if n >= self._most_in_flight),
         )
@@ -310,6 +314,10 @@ class Writer:
             await gather.open_breaks(conn, batch, breaks)
         await gather.redeemed(conn, batch, answers)
         await outlets.gather(conn, batch, letters)
+        again = {str(one.body["subject"]) for one in letters if one.body.get("action") == outlets.RESEND}
+        if again:
+            notices = await gather.effects_by_ref(conn, book=self._book, epoch=self._epoch, refs=again)
+            batch.notices_again = {effect.ref: effect for effect in notices}
         if licences:
             await gather.licences(conn, batch, licences)
         if any(letter.body.get("action") == "operations:book:resume" for letter in letters):
@@ -336,10 +344,14 @@ class Writer:
             self._remember(effect)
             self._send(effect, batch.requests[effect.id])
         for effect in batch.resend:
-            plain = self._keys.unseal(
-                purpose="effect", sealed=effect.sealed, where=f"effects/request/{effect.id}".encode()
-            )
-            self._send(effect, read_request(effect.kind, plain))
+            self._send(effect, self._request_of(effect))
+
+    def _request_of(self, effect: OpenEffect) -> Any:
+        """The frozen request, as it was journalled."""
+        plain = self._keys.unseal(
+            purpose="effect", sealed=effect.sealed, where=f"effects/request/{effect.id}".encode()
+        )
+        return read_request(effect.kind, plain)
 
     def _send(self, effect: OpenEffect, request: Any) -> None:
         if self._senders is None or not self._sending:
@@ -393,6 +405,7 @@ class Writer:
             r["capability"] for r in await conn.fetch(books.SQL.licensed, self._book, now)
         )
         self._pauses = await pauses.standing(conn, book=self._book, now=now)
+        self._told = await store_of_outlets.hooks(conn, book=self._book)
         await conn.execute(PERSIST.expire_demands, self._book, now)
         now_s = self._monotonic()
         self._refresh_at = now_s + REFRESH_S
@@ -423,7 +436,9 @@ class Writer:
                         continue
                     self._came_back(effect)
                     effect.left_at = max(effect.left_at, effect.send_by)
-                if effect.kind is Kind.INSPECT:
+                if effect.kind is Kind.WEBHOOK:
+                    self._send(effect, self._request_of(effect))
+                elif effect.kind is Kind.INSPECT:
                     effect.asking = True
                     self._answered(Answer(effect, Outcome(Result.FAILED, code="answer_lost"), asked=False))
                 else:

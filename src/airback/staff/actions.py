@@ -393,6 +393,7 @@ KIND_NAMES: Final = MappingProxyType(
         Kind.RELEASE: ("解冻", "Release"),
         Kind.PAY: ("付款", "Pay"),
         Kind.NOTIFY: ("通知", "Notify"),
+        Kind.WEBHOOK: ("渠道通知", "Outlet notice"),
     }
 )
 

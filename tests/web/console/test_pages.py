@@ -18,7 +18,7 @@ PAGES = {
     "/console/effects": "orders:read",
     "/console/approvals": "proposals:read",
     "/console/outlets": "outlets:read",
-    "/console/outlet/yida": "outlets:read",
+    "/console/outlet/{yida}": "outlets:read",
     "/console/outlets/terms": "outlet:propose",
     "/console/outlets/terms?kind=carrier_own": "outlet:propose",
     "/console/outlets/terms?outlet=yida": "outlet:propose",
@@ -56,7 +56,7 @@ CANARY = "\"><script>alert(7)</script>&amp;'x"
 
 def fill(path: str, made: dict[str, Any]) -> str:
     return path.format(
-        main=ids.public("ord", made["main"]), ref=made["ref"], brk=made["brk"], cor=made["cor"]
+        main=ids.public("ord", made["main"]), ref=made["ref"], brk=made["brk"], cor=made["cor"], yida="yida"
     )
 
 

@@ -9,11 +9,13 @@ from litestar.params import FromPath
 
 from airback.domain import ids
 from airback.domain.assets import CARRIERS, PRODUCTS
+from airback.domain.effects import Result
 from airback.domain.money import MoneyError, parse_yuan
 from airback.domain.refusals import Refused
 from airback.engine import pause as engine
 from airback.engine import propose
-from airback.engine.outlets import TERMS
+from airback.engine.act import record_act
+from airback.engine.outlets import RESEND, TERMS
 from airback.market.pauses import PauseKind
 from airback.market.profiles import PROFILES
 from airback.market.terms import ChannelKind, FundsOutlet
@@ -105,6 +107,31 @@ async def outlet_page(request: AnyRequest, outlet: FromPath[str]) -> Response[An
             pause=standing.standing(PauseKind.OUTLET, outlet, at=now),
             told=asked(request, "told", most=20),
         )
+
+
+@post("/outlets/resend", status_code=200)
+async def resend_form(request: AnyRequest) -> Response[Any]:
+    """Send a notice once more that its outlet never took. One person's act; the writer sends it."""
+    who = await visitor(request, needs=Permission.PROPOSE_OUTLET)
+    here = platform(request)
+    sent = await posted(request, who)
+    outlet, ref = sent.text("outlet", most=40), sent.text("ref", most=40)
+    async with here.pool.acquire() as conn, conn.transaction():
+        told = await queries.notices(conn, book=here.book, outlet=outlet, limit=_NOTICES)
+        if not any(notice.ref == ref and notice.result == Result.FAILED for notice in told):
+            raise Refused("not_found", field="ref")
+        await record_act(
+            conn,
+            book=here.book,
+            action=RESEND,
+            subject=ref,
+            before={},
+            after={"outlet": outlet},
+            reason="resend",
+            by=who.name,
+            now=here.now(),
+        )
+    return go(f"{HOME}/outlet/{outlet}?told=resent")
 
 
 # -- terms

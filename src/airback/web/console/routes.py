@@ -35,6 +35,7 @@ CONSOLE_ROUTERS: Final[list[Router]] = [
             overview.money_page,
             outlets.outlets_page,
             outlets.outlet_page,
+            outlets.resend_form,
             outlets.terms_page,
             outlets.terms_form,
             outlets.bids_page,

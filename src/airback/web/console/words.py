@@ -224,6 +224,7 @@ ALARM: Final = MappingProxyType(
         "payout_delayed": Word("付款一再未成功", "Payment keeps failing", ORANGE),
         "payout_failed": Word("付款被拒", "Payment refused", ORANGE),
         "delivery_failed": Word("送达失败", "Delivery failed", ORANGE),
+        "notice_failed": Word("渠道没有收下通知", "An outlet took no notice", ORANGE),
         "release_failed": Word("解冻失败", "Release failed", ORANGE),
         "no_taker": Word("无处送达", "Nobody takes it", ORANGE),
         "seller_silent": Word("卖家未答复", "Seller silent", ORANGE),
@@ -249,6 +250,8 @@ _SOURCES: Final = {
     "carrier": ("运营商", "Carrier"),
     "rail": ("付款渠道", "Rail"),
     "messenger": ("短信", "Messenger"),
+    "outlet": ("渠道", "Outlet"),
+    "market": ("市场", "Market"),
 }
 
 EXPLANATION: Final = MappingProxyType(
