@@ -26,7 +26,7 @@ async def depth(request: Request[Any, Any, Any]) -> Response[bytes]:
     """How much is wanted at each price, of everybody together."""
     platform = platform_of(request)
     reading.query(request)
-    outlet = _outlet(request)
+    outlet = outlet_of(request)
     async with platform.pool.acquire() as conn:
         levels = await queries.depth(conn, book=platform.book, now=platform.now(), outlet=outlet)
     carriers: dict[str, list[PriceLevel]] = {}
@@ -41,7 +41,7 @@ async def depth(request: Request[Any, Any, Any]) -> Response[bytes]:
 async def register(request: Request[Any, Any, Any]) -> Response[bytes]:
     """Be told there from now on; the signing secret is shown once."""
     platform = platform_of(request)
-    outlet = _outlet(request)
+    outlet = outlet_of(request)
     asked = reading.read((await reading.read_json(request)).value, WebhookRequest)
     async with platform.pool.acquire() as conn:
         secret = await hook.register(
@@ -63,7 +63,7 @@ async def read(request: Request[Any, Any, Any]) -> Response[bytes]:
     platform = platform_of(request)
     reading.query(request)
     async with platform.pool.acquire() as conn:
-        found = await outlets.hook(conn, book=platform.book, outlet=_outlet(request))
+        found = await outlets.hook(conn, book=platform.book, outlet=outlet_of(request))
     if found is None:
         raise Refused("not_found")
     return answer(Webhook(*found))
@@ -74,11 +74,11 @@ async def drop(request: Request[Any, Any, Any]) -> None:
     """Be told no more."""
     platform = platform_of(request)
     async with platform.pool.acquire() as conn:
-        if not await outlets.drop_hook(conn, book=platform.book, outlet=_outlet(request)):
+        if not await outlets.drop_hook(conn, book=platform.book, outlet=outlet_of(request)):
             raise Refused("not_found")
 
 
-def _outlet(request: Request[Any, Any, Any]) -> str:
+def outlet_of(request: Request[Any, Any, Any]) -> str:
     """The outlet this client speaks for. Raises `Refused` `scope_missing`."""
     outlet = client_of(request).outlet
     if outlet is None:

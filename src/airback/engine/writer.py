@@ -21,7 +21,7 @@ from airback.domain.effects import FINAL as FINAL_RESULTS
 from airback.domain.effects import Kind, Outcome, Result
 from airback.domain.ports.keys import KeyProvider
 from airback.domain.refusals import Refused
-from airback.engine import gather, outlets
+from airback.engine import gather, outlets, stand
 from airback.engine.advance import advance
 from airback.engine.batch import Batch
 from airback.engine.memory import Memory
@@ -407,6 +407,7 @@ class Writer:
         self._pauses = await pauses.standing(conn, book=self._book, now=now)
         self._told = await store_of_outlets.hooks(conn, book=self._book)
         await conn.execute(PERSIST.expire_demands, self._book, now)
+        await stand.refill(conn, book=self._book, now=now, entropy=self._entropy)
         now_s = self._monotonic()
         self._refresh_at = now_s + REFRESH_S
         if now_s >= self._replan_at:

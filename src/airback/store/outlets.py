@@ -126,7 +126,7 @@ async def standings(conn: Any, *, book: int, now: datetime) -> dict[str, Standin
     terms = await terms_in_force(conn, book=book, now=now)
     if not terms:
         return {}
-    day, month = _day_and_month(now)
+    day, month = day_and_month(now)
     rows = await conn.fetch(
         SQL.taken, book, lowest_id(day), lowest_id(month), lowest_id(now - timedelta(minutes=1))
     )
@@ -154,7 +154,7 @@ async def standings(conn: Any, *, book: int, now: datetime) -> dict[str, Standin
     return found
 
 
-def _day_and_month(now: datetime) -> tuple[datetime, datetime]:
+def day_and_month(now: datetime) -> tuple[datetime, datetime]:
     """When this day and this month began in Beijing."""
     there = now + _BEIJING
     day = there.replace(hour=0, minute=0, second=0, microsecond=0)
