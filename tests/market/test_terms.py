@@ -42,6 +42,7 @@ RATE = GOOD["rates"][0]
         ({"kind": None}, "field_missing", "kind"),
         ({"funds": "gold"}, "field_invalid", "funds"),
         ({"own_network": "marsmobile"}, "carrier_unknown", "own_network"),
+        ({"kind": "carrier_own"}, "field_missing", "own_network"),
         ({"own_network": "cbn"}, "outlet_limits_contradict", "rates[1].carrier"),
         ({"order_most_fen": None}, "outlet_without_limits", "order_most_fen"),
         ({"daily_fen": None}, "outlet_without_limits", "daily_fen"),

@@ -124,6 +124,8 @@ def parse_terms(document: Any) -> Terms:
     own_network = document.get("own_network")
     if own_network is not None and own_network not in CARRIERS:
         raise Refused("carrier_unknown", field="own_network")
+    if kind is ChannelKind.CARRIER_OWN and own_network is None:
+        raise Refused("field_missing", field="own_network")
     for key in ("order_most_fen", "daily_fen"):
         if document.get(key) is None:
             raise Refused("outlet_without_limits", field=key)

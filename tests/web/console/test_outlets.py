@@ -136,8 +136,8 @@ async def test_the_book_shows_each_price_and_renews_itself(world: World) -> None
     assert chart is not None
     option = json.loads(chart[1].replace("&#34;", '"').replace("&amp;", "&"))
     mobile = next(series for series in option["series"] if series["name"] == "中国移动")
-    # at 94.8 % or better both demands; at 95.5 % the first alone
-    assert mobile["data"] == [[948_000, 150_000], [955_000, 50_000]]
+    # at 94.8 % or better, and so at the lowest price of all, both demands; at 95.5 % the first alone; above it nobody
+    assert mobile["data"] == [[905_000, 150_000], [948_000, 150_000], [955_000, 50_000], [955_000, 0]]
     world.pass_by(hours=1)
     assert "data-chart" not in (await person.get("/console/market/bids")).text
 

@@ -429,6 +429,13 @@ async def furnish_outlet(conn: asyncpg.Connection, *, now: datetime) -> None:
             conn, effect=effect, n=0, result=result, at=at, code=code, detail={"status": status}
         )
     await conn.execute(
+        "INSERT INTO standing_bids (book,id,outlet,carrier,numbers,price_ppm,order_fen,daily_fen,speed,created_at) "
+        "VALUES ($1,9,'yida','cmcc',$2,940000,10000,500000,'slow',$3)",
+        BOOK,
+        ["13900139000", "13900139001"],
+        now - timedelta(days=2),
+    )
+    await conn.execute(
         "INSERT INTO pauses (book,id,kind,subject,reason_zh,reason_en,since,begun_by) "
         "VALUES ($1,3,'province','65','该地区运营商系统升级','The carrier there is being upgraded',$2,'wang.fang')",
         BOOK,

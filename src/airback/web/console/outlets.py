@@ -17,13 +17,13 @@ from airback.engine import propose
 from airback.engine.act import record_act
 from airback.engine.outlets import RESEND, TERMS
 from airback.market.pauses import PauseKind
-from airback.market.profiles import PROFILES
+from airback.market.profiles import PROFILES, Profile
 from airback.market.terms import ChannelKind, FundsOutlet
 from airback.queries import console
 from airback.queries import outlets as queries
 from airback.staff.roles import Permission
 from airback.store import outlets as store
-from airback.store import pauses
+from airback.store import pauses, standing_bids
 from airback.web.console.approvals import APPROVALS
 from airback.web.console.desk import (
     HOME,
@@ -102,6 +102,7 @@ async def outlet_page(request: AnyRequest, outlet: FromPath[str]) -> Response[An
             record=records.get(outlet, store.Record()),
             money=await queries.money(conn, book=here.book, outlet=outlet),
             fills=await queries.last_fills(conn, book=here.book, limit=_FILLS, outlet=outlet),
+            bids=await standing_bids.list_bids(conn, book=here.book, outlet=outlet),
             hook=await store.hook(conn, book=here.book, outlet=outlet),
             notices=await queries.notices(conn, book=here.book, outlet=outlet, limit=_NOTICES),
             pause=standing.standing(PauseKind.OUTLET, outlet, at=now),
@@ -208,9 +209,7 @@ async def _terms(
         found = await queries.head(conn, book=here.book, outlet=outlet) if outlet else None
         if typed is None:
             versions = await store.versions(conn, book=here.book, outlet=outlet) if outlet else []
-            document = (
-                versions[0].document if versions else profile.draft() if profile else {"kind": "reseller"}
-            )
+            document = versions[0].document if versions else _draft(profile)
             profile = profile or PROFILES.get(ChannelKind(document["kind"]))
             typed, rows = _shown(document)
             typed = {**typed, "outlet": outlet, "name": found.name if found else ""}
@@ -231,6 +230,13 @@ async def _terms(
             carriers=list(CARRIERS),
             products=list(PRODUCTS),
         )
+
+
+def _draft(profile: Profile | None) -> dict[str, Any]:
+    """What the form begins with. A channel of one carrier begins with the first."""
+    if profile is None:
+        return {"kind": str(ChannelKind.RESELLER)}
+    return profile.draft(carrier=next(iter(CARRIERS)) if profile.own_network else None)
 
 
 def _padded(rows: list[dict[str, str]]) -> list[dict[str, str]]:
@@ -369,12 +375,17 @@ async def bids_page(request: AnyRequest) -> Response[Any]:
 def _depth_option(book: Mapping[str, list[queries.Level]], *, language: str) -> dict[str, Any]:
     """A chart of how much is wanted at a price or better, a step line for each carrier."""
     series = []
+    lowest_ppm = min((level.price_ppm for levels in book.values() for level in levels), default=0)
     for carrier, levels in book.items():
         wanted_fen, points = 0, []
         for level in levels:
+            if not points:
+                points.append([level.price_ppm, 0])  # above the best price nobody wants any
             wanted_fen += level.open_fen
             points.append([level.price_ppm, wanted_fen])
         if points:
+            if points[-1][0] > lowest_ppm:
+                points.append([lowest_ppm, wanted_fen])
             name = CARRIERS[carrier].zh if language.startswith("zh") else CARRIERS[carrier].en
             series.append(
                 {
@@ -387,7 +398,7 @@ def _depth_option(book: Mapping[str, list[queries.Level]], *, language: str) -> 
             )
     return {
         "grid": {"left": 16, "right": 24, "top": 40, "bottom": 16, "containLabel": True},
-        "legend": {"top": 0},
+        "legend": {"top": 0, "type": "scroll"},
         "tooltip": {"trigger": "item", "valueFormatter": "@yuan"},
         "xAxis": {
             "type": "value",
