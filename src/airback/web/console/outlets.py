@@ -377,7 +377,8 @@ def _depth_option(book: Mapping[str, list[queries.Level]], *, language: str) -> 
     series = []
     lowest_ppm = min((level.price_ppm for levels in book.values() for level in levels), default=0)
     for carrier, levels in book.items():
-        wanted_fen, points = 0, []
+        wanted_fen = 0
+        points: list[list[int]] = []
         for level in levels:
             if not points:
                 points.append([level.price_ppm, 0])  # above the best price nobody wants any
