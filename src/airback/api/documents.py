@@ -158,12 +158,12 @@ class BidRequest(Request, frozen=True, forbid_unknown_fields=True):
     price_ppm: Annotated[int, Meta(description="The most you pay, in ppm of face value.", examples=[950000])]
     order_fen: Annotated[int, Meta(description="What each number takes at a time, in fen of face.")]
     daily_fen: Annotated[int, Meta(description="What all of them take in a day in Beijing.")]
+    client_ref: ClientRef
     total_fen: Annotated[int | None, Meta(description="What all of them take in all.")] = None
     speed: Annotated[
         Literal["fast", "slow"],
         Meta(description="`fast`: within half an hour; `slow`: within a day, for those who pay less."),
     ] = "slow"
-    client_ref: ClientRef | None = None
 
     def ask(self) -> BidAsk:
         """As the engine takes it."""

@@ -8,7 +8,7 @@ import pytest
 
 from airback.domain import ids
 from airback.staff.roles import Role
-from tests.web.console.world import World, furnish
+from tests.web.console.world import World, furnish, insert_account
 
 EVERYBODY = [role.value for role in Role]
 TERMS: dict[str, Any] = {
@@ -103,6 +103,8 @@ async def test_one_person_pauses_at_once_and_a_second_proposal_lifts(world: Worl
     assert lift.status_code == 303
     (row,) = await world.pool.fetch("SELECT * FROM proposals")
     assert row["before"] == {"kind": "province", "subject": "44", "reason": "线路检修"}
+    over = await person.post("/console/approvals/propose/lift", about="pau_0000000000009", reason="已修好")
+    assert (over.status_code, "该暂停已结束" in over.text) == (409, True)
     missing = await person.post("/console/pauses", **{**told, "reason_en": ""})
     assert (missing.status_code, "中英文" in missing.text) == (422, True)
     support = await world.person("sue", "support")
@@ -154,3 +156,25 @@ async def test_a_notice_that_was_never_taken_is_sent_again_by_hand(world: World)
     assert (await person.post("/console/outlets/resend", outlet="yida", ref=ref)).status_code == 303
     (letter,) = await world.inbox()
     assert (letter["action"], letter["subject"]) == ("market:notice:resent", ref)
+
+
+async def test_a_credit_line_in_use_is_not_called_back(world: World) -> None:
+    await furnish(world.pool)
+    async with world.pool.acquire() as conn:
+        # everything in its deposit was lent and all of that is wanted by its demands
+        await insert_account(conn, "deposit:lent", credits=300_000)
+        await insert_account(conn, "receivable:lent", debits=300_000)
+        await conn.execute(
+            "INSERT INTO outlets (book,outlet,name,created_at) VALUES (1,'lent','借','2026-11-01Z')"
+        )
+        await conn.execute(
+            "INSERT INTO open_demands (book,id,outlet,carrier,number,price_ppm,open_fen,deadline_at) "
+            "VALUES (1,900,'lent','cmcc','13900139000',1000000,250000,'2027-01-01Z')"
+        )
+    person = await world.person("ada", *EVERYBODY)
+    for amount, status in (("2400", 409), ("2500", 303)):
+        answer = await person.post(
+            "/console/approvals/propose/credit-line", about="lent", amount=amount, reason="到期"
+        )
+        assert answer.status_code == status, (amount, answer.text[:1500])
+        assert ("授信额度正在使用" in answer.text) is (status == 409)
