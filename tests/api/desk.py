@@ -31,10 +31,12 @@ from airback.domain.ports.carrier import (
 )
 from airback.domain.ports.rail import Notification, RailCapabilities
 from airback.engine.submit import AGREEMENT, OrderAsk
+from airback.market.pauses import Pauses
 from airback.orders.proofs import make_proof
 from airback.pricing.cards import DEFAULT_CARD, RateCard, parse_card
 from airback.pricing.facts import Market
 from airback.pricing.quotes import QuoteAsk, make_quote, sign_quote
+from airback.store import pauses
 
 BOOK = 1
 NOW = datetime(2026, 11, 2, 4, 0, tzinfo=UTC)
@@ -193,6 +195,9 @@ class Desk:
 
     async def price_facts(self) -> Market:
         return self.market
+
+    async def pauses(self) -> Pauses:
+        return await pauses.standing(self.pool, book=BOOK, now=self.now())
 
     def now(self) -> datetime:
         return self.clock

@@ -42,6 +42,13 @@ NEEDS: list[tuple[str, str, str]] = [
     ("DELETE", "/v1/demands/dem_x", "demands:write"),
     ("GET", "/v1/balances", "balances:read"),
     ("GET", "/v1/margin", "margin:read"),
+    ("POST", "/v1/standing-bids", "demands:write"),
+    ("GET", "/v1/standing-bids", "demands:read"),
+    ("DELETE", "/v1/standing-bids/bid_x", "demands:write"),
+    ("GET", "/v1/market/depth", "demands:read"),
+    ("POST", "/v1/webhook", "demands:write"),
+    ("GET", "/v1/webhook", "demands:read"),
+    ("DELETE", "/v1/webhook", "demands:write"),
 ]
 
 

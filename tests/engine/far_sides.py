@@ -21,6 +21,7 @@ from airback.domain.ports.carrier import (
     TransferRequest,
 )
 from airback.domain.ports.messenger import Message
+from airback.domain.ports.outlet import Notice
 from airback.domain.ports.rail import Notification, PayRequest, RailCapabilities
 
 HOLDS = {"cmcc": HoldKind.NATIVE, "ctcc": HoldKind.NATIVE, "cucc": HoldKind.CUSTODY, "cbn": HoldKind.CUSTODY}
@@ -226,6 +227,18 @@ class FakeMessenger:
     async def send(self, message: Message) -> Outcome:
         self.texts.append((message.number, message.text))
         return Outcome(Result.SUCCEEDED)
+
+
+class FakeOutlet:
+    """Takes notices, or answers with what `plan` holds first."""
+
+    def __init__(self) -> None:
+        self.told: list[Notice] = []
+        self.plan: deque[Outcome] = deque()
+
+    async def tell(self, notice: Notice) -> Outcome:
+        self.told.append(notice)
+        return self.plan.popleft() if self.plan else Outcome(Result.SUCCEEDED, detail={"status": 200})
 
 
 ALL_CARRIERS = tuple(CARRIERS)

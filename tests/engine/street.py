@@ -24,7 +24,7 @@ from airback.pricing.cards import parse_card
 from airback.pricing.default_card import DEFAULT_CARD
 from airback.pricing.quotes import QuoteAsk, make_quote, sign_quote
 from airback.store import books
-from tests.engine.far_sides import HOLDS, FakeCarrier, FakeMessenger, FakeRail, FakeSubscribers
+from tests.engine.far_sides import HOLDS, FakeCarrier, FakeMessenger, FakeOutlet, FakeRail, FakeSubscribers
 
 BOOK = 1
 CARD = parse_card(DEFAULT_CARD)
@@ -43,6 +43,7 @@ class Street:
     rails: dict[str, FakeRail]
     messenger: FakeMessenger
     policy: Policy
+    outlet: FakeOutlet = field(default_factory=FakeOutlet)
     pace: Pace = field(
         default_factory=lambda: Pace(batch=200, idle_s=0.005, lease=timedelta(seconds=1), beat_s=0.1)
     )
@@ -53,7 +54,7 @@ class Street:
             url=self.url,
             book=BOOK,
             worker=worker,
-            far_sides=FarSides(self.subscribers, self.carriers, self.rails, self.messenger),
+            far_sides=FarSides(self.subscribers, self.carriers, self.rails, self.messenger, self.outlet),
             policy=self.policy,
             keys=self.keys,
             clock=lambda: datetime.now(UTC),

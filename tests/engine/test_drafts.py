@@ -139,7 +139,7 @@ async def test_an_expired_or_rejected_proposal_gives_the_draft_back(street: Stre
         ({"document": [1]}, "field_invalid", "document"),
         (
             {"document": {**DEFAULT_CARD, "sources": {f"{n}": "x" * 400 for n in range(400)}}},
-            "field_invalid",
+            "card_source_missing",
             None,
         ),
     ],

@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import asyncpg
@@ -11,11 +13,16 @@ import pytest
 import uvicorn
 
 from airback.adapters.http.client import HttpFarSide
+from airback.adapters.outlet.webhook import WebhookOutlet
+from airback.domain.effects import Result
 from airback.domain.ports.carrier import Line
+from airback.domain.ports.outlet import Notice
+from airback.engine.tell import hook_place
 from airback.sandbox import reseller
 from airback.sandbox.reseller import LARGEST_CARD_FEN, ROOMY, Reseller, Unavailable
+from airback.store import outlets
 from tests.adapters.rail.sandbox_alipay import sandbox
-from tests.api.desk import Desk, DeskSubscribers, open_desk
+from tests.api.desk import Desk, DeskSettings, DeskSubscribers, open_desk
 
 CARRIERS = ("cmcc", "cbn")
 TARGET_FEN = 1_000_000
@@ -49,6 +56,13 @@ class SandboxSubscribers(DeskSubscribers):
         if number not in self.lines and found:
             self.add(number, found[0]["carrier"])
         return await super().inspect(number)
+
+
+@dataclass
+class SandboxSettings(DeskSettings):
+    """Far sides are on this machine."""
+
+    sandbox: bool = True
 
 
 class Street:
@@ -226,3 +240,36 @@ async def test_a_wrong_key_is_no_end(street: Street) -> None:
     async with street.serving(), street.reseller() as buyer:
         with pytest.raises(Unavailable, match="401"):
             await buyer.step()
+
+
+async def test_notices_are_taken_when_genuine_and_counted_once(street: Street) -> None:
+    buyer = street.reseller()
+    buyer._to_register = True
+    async with street.serving(), buyer:
+        street.desk.settings = SandboxSettings()
+        await buyer.step()
+    async with street.desk.pool.acquire() as conn:
+        hook = (await outlets.hooks(conn, book=street.desk.book))["north"]
+    secret = street.desk.keys.unseal(
+        purpose="webhook", sealed=hook.secret, where=hook_place("north")
+    ).decode()
+    assert hook.url == f"{street.sandbox_url}/outlet/hook"
+    teller = WebhookOutlet(now=lambda: datetime.now(UTC), allow_loopback=True)
+    body = '{"type": "fill.delivered", "data": {"fill": "fil_1", "delivered_fen": 10000, "pays_fen": 9800}}'
+    one = Notice("a" * 26, hook.url, secret, body)
+    forged = Notice("b" * 26, hook.url, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", body)
+    assert [(await teller.tell(each)).result for each in (one, one, forged)] == [
+        Result.SUCCEEDED, Result.SUCCEEDED, Result.UNKNOWN,
+    ]  # fmt: skip
+    async with HttpFarSide(name="sandbox", base_url=street.sandbox_url, timeout_s=5, concurrency=1) as http:
+        odd = await http.call(
+            "POST",
+            "/outlet/hook",
+            content=b"{}",
+            headers={"webhook-id": "x", "webhook-timestamp": "1", "webhook-signature": "v1"},
+        )
+        account = (await http.call("GET", "/sandbox/outlet/notices")).json()
+    assert odd.status == 401
+    assert {key: account[key] for key in ("notices", "fills", "delivered_fen", "pays_fen")} == {
+        "notices": 1, "fills": 1, "delivered_fen": 10_000, "pays_fen": 9_800,
+    }  # fmt: skip

@@ -13,6 +13,15 @@ from airback.staff.roles import GRANTS
 GOOD: dict[str, dict[str, Any]] = {
     "finance:deposit:credit": {"outlet": "yida", "amount_fen": 100},
     "finance:float:credit": {"amount_fen": 100},
+    "finance:deposit:withdraw": {"outlet": "yida", "amount_fen": 100},
+    "finance:credit_line:set": {"outlet": "yida", "amount_fen": 0},
+    "market:outlet:terms": {
+        "outlet": "yida",
+        "name": "易达",
+        "effective_at": "2026-12-01T00:00:00+00:00",
+        "document": {"kind": "reseller"},
+    },
+    "operations:pause:lift": {"pause": "pau_0000000000005"},
     "finance:correction:settle": {
         "correction": "cor_0000000000005",
         "settlement": "recovered",

@@ -8,7 +8,8 @@ from airback.staff.roles import GRANTS, ROLE_NAMES, Permission, Role, may, parse
 READS = {"orders:read", "money:read", "outlets:read", "prices:read", "licences:read", "proposals:read"}
 TABLE = {
     "administrator": READS | {"staff:read", "staff:manage", "pause:approve", "licence:approve"},
-    "pricing": {"outlets:read", "prices:read", "proposals:read", "rate_card:propose", "rate_card:approve"},
+    "pricing": {"outlets:read", "prices:read", "proposals:read", "rate_card:propose", "rate_card:approve"}
+    | {"outlet:propose", "outlet:approve"},
     "risk": READS | {"exchanges:read", "pause:propose", "pause:approve", "resume:approve"},
     "compliance": READS
     | {"exchanges:read", "staff:read", "deposit:approve", "pause:propose", "pause:approve", "resume:approve"}
@@ -17,7 +18,7 @@ TABLE = {
     "finance": READS
     | {"exchanges:read", "deposit:propose", "deposit:approve", "rate_card:approve", "effect:approve"}
     | {"pause:propose", "pause:approve", "resume:approve", "break:propose", "break:approve", "order:approve"}
-    | {"correction:propose", "correction:approve"}
+    | {"correction:propose", "correction:approve", "outlet:approve"}
     | {"booking:propose", "booking:approve", "split:propose", "split:approve"},
     "support": {
         "orders:read",
@@ -31,7 +32,7 @@ TABLE = {
     "operations": READS
     | {"orders:cancel", "exchanges:read", "effect:propose", "effect:approve"}
     | {"pause:propose", "pause:approve", "resume:propose", "resume:approve", "break:propose"}
-    | {"order:propose", "order:approve"},
+    | {"order:propose", "order:approve", "outlet:propose"},
     "examiner": READS | {"exchanges:read", "staff:read"},
 }
 

@@ -21,6 +21,7 @@ from airback.api.documents import (
 )
 from airback.api.gate import client_of, platform_of
 from airback.api.orders import LOOKS_EVERY_S, WAITS_S
+from airback.api.outlets import outlet_of
 from airback.domain.ids import parse_public, public
 from airback.domain.refusals import Refused
 from airback.engine import demand as engine
@@ -33,7 +34,7 @@ from airback.queries.demands import DemandView
 async def create(request: Request[Any, Any, Any]) -> Response[bytes]:
     """Place demands, one answer for each."""
     platform = platform_of(request)
-    outlet = _outlet(request)
+    outlet = outlet_of(request)
     value, body, _ = await reading.read_json(request)
     key = reading.idempotency(request, body)
     batch, many = reading.items(value, name="demands")
@@ -90,7 +91,7 @@ async def find(request: Request[Any, Any, Any]) -> Response[bytes]:
         page = await demands.list_demands(
             conn,
             book=platform.book,
-            outlet=_outlet(request),
+            outlet=outlet_of(request),
             client_ref=asked.get("client_ref"),
             after=after,
             limit=limit,
@@ -150,17 +151,9 @@ async def read_balances(request: Request[Any, Any, Any]) -> Response[bytes]:
     return answer(Balances(outlet, sellers))
 
 
-def _outlet(request: Request[Any, Any, Any]) -> str:
-    """The outlet this client places demands for. Raises `Refused` `scope_missing`."""
-    outlet = client_of(request).outlet
-    if outlet is None:
-        raise Refused("scope_missing")
-    return outlet
-
-
 async def _own(request: Request[Any, Any, Any], demand: str) -> DemandView:
     platform = platform_of(request)
-    outlet = _outlet(request)
+    outlet = outlet_of(request)
     demand_id = parse_public("dem", demand)
     if demand_id is None:
         raise Refused("not_found", field="id")

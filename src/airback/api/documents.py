@@ -11,10 +11,13 @@ from msgspec import Meta
 
 from airback.api.problems import Problem
 from airback.domain.ids import public
+from airback.domain.numbers import mask
 from airback.engine.demand import DemandAsk
+from airback.engine.stand import BidAsk
 from airback.engine.submit import OrderAsk
 from airback.queries.demands import DemandView
 from airback.queries.orders import OrderView, PayoutView
+from airback.store.standing_bids import StandingBid
 
 Fen = Annotated[int, Meta(description="Amount in fen, a hundredth of a yuan.", examples=[10000])]
 Ppm = Annotated[int, Meta(description="Parts per million: 900000 is 90 %.", examples=[900000])]
@@ -143,6 +146,50 @@ class DemandRequest(Request, frozen=True, forbid_unknown_fields=True):
     def ask(self) -> DemandAsk:
         """As the engine takes it. A deadline without a zone is refused while reading."""
         return DemandAsk(self.number, self.amount_fen, self.price_ppm, self.deadline_at, self.client_ref)
+
+
+class BidRequest(Request, frozen=True, forbid_unknown_fields=True):
+    """A price that stands for any number of orders, until you withdraw it."""
+
+    carrier: Annotated[str, Meta(examples=["cmcc"])]
+    numbers: Annotated[
+        list[Number], Meta(min_length=1, max_length=50, description="Numbers topped up in turn.")
+    ]
+    price_ppm: Annotated[int, Meta(description="The most you pay, in ppm of face value.", examples=[950000])]
+    order_fen: Annotated[int, Meta(description="What each number takes at a time, in fen of face.")]
+    daily_fen: Annotated[int, Meta(description="What all of them take in a day in Beijing.")]
+    client_ref: ClientRef
+    total_fen: Annotated[int | None, Meta(description="What all of them take in all.")] = None
+    speed: Annotated[
+        Literal["fast", "slow"],
+        Meta(description="`fast`: within half an hour; `slow`: within a day, for those who pay less."),
+    ] = "slow"
+
+    def ask(self) -> BidAsk:
+        """As the engine takes it."""
+        return BidAsk(
+            self.carrier,
+            self.numbers,
+            self.price_ppm,
+            self.order_fen,
+            self.daily_fen,
+            self.total_fen,
+            self.speed,
+            self.client_ref,
+        )
+
+
+class WebhookRequest(Request, frozen=True, forbid_unknown_fields=True):
+    """Where an outlet wants to be told of its fills and of prices."""
+
+    url: Annotated[
+        str,
+        Meta(
+            max_length=500,
+            description="https, without user or fragment.",
+            examples=["https://example.com/hook"],
+        ),
+    ]
 
 
 # -- answers
@@ -375,6 +422,86 @@ class WithdrawAnswer(msgspec.Struct, frozen=True):
 
     answer: Literal["withdrawn", "accepted"]
     demand: Demand
+
+
+class Bid(msgspec.Struct, frozen=True):
+    """A standing bid: `open_fen` of it is wanted now, `filled_fen` was taken or is under way. Numbers are masked."""
+
+    id: str
+    client_ref: str | None
+    carrier: str
+    numbers: list[str]
+    price_ppm: int
+    order_fen: Fen
+    daily_fen: Fen
+    total_fen: int | None
+    speed: Literal["fast", "slow"]
+    state: Literal["standing", "withdrawn"]
+    open_fen: Fen
+    filled_fen: Fen
+    created_at: datetime
+
+
+class Bids(msgspec.Struct, frozen=True):
+    """Your standing bids, newest first."""
+
+    bids: list[Bid]
+
+
+def bid_document(bid: StandingBid) -> Bid:
+    """A standing bid as its outlet reads it."""
+    return Bid(
+        public("bid", bid.id),
+        bid.client_ref,
+        bid.carrier,
+        [mask(number) for number in bid.numbers],
+        bid.price_ppm,
+        bid.order_fen,
+        bid.daily_fen,
+        bid.total_fen,
+        "fast" if bid.speed == "fast" else "slow",
+        "standing" if bid.withdrawn_at is None else "withdrawn",
+        bid.open_fen,
+        bid.filled_fen,
+        bid.created_at,
+    )
+
+
+class PriceLevel(msgspec.Struct, frozen=True):
+    """How much is wanted at one price, by everybody together, and what of it is yours."""
+
+    price_ppm: int
+    open_fen: Fen
+    bids: int
+    own_fen: Fen
+
+
+class CarrierDepth(msgspec.Struct, frozen=True):
+    """One carrier's book, the best price first."""
+
+    carrier: str
+    levels: list[PriceLevel]
+
+
+class Depth(msgspec.Struct, frozen=True):
+    """The book of open demands at one moment. It names no outlet."""
+
+    at: datetime
+    carriers: list[CarrierDepth]
+
+
+class Webhook(msgspec.Struct, frozen=True):
+    """Where you are told, since when."""
+
+    url: str
+    since: datetime
+
+
+class WebhookSecret(msgspec.Struct, frozen=True):
+    """Where you are told from now on. `secret` signs each notice (Standard Webhooks); it is shown this once."""
+
+    url: str
+    secret: Annotated[str, Meta(examples=["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"])]
 
 
 class OutletBalance(msgspec.Struct, frozen=True):

@@ -13,6 +13,7 @@ from airback.domain.ids import new_reference
 from airback.domain.money import MoneyError, parse_yuan
 from airback.domain.numbers import parse_card_number, parse_mobile
 from airback.domain.refusals import Refused
+from airback.market.pauses import Pauses
 from airback.orders.intake import MOST_SELLER_REF, check_ref, seller_of
 from airback.pricing.cards import RateCard
 from airback.pricing.facts import Market
@@ -26,17 +27,20 @@ _MOST_OFFERS: Final = 2000
 class Offering:
     """Quotes of one second. A card takes effect at a whole second, so that the one in force is the same throughout."""
 
-    def __init__(self, platform: Platform, *, card: RateCard, market: Market, now: datetime) -> None:
+    def __init__(
+        self, platform: Platform, *, card: RateCard, market: Market, pauses: Pauses, now: datetime
+    ) -> None:
         self._platform = platform
         self._card = card
         self._market = market
+        self._pauses = pauses
         self._issued_at = now
         self._second = int(now.timestamp())
         self._offers: dict[tuple[Any, ...], Offer] = {}
 
-    def lasts(self, now: datetime) -> bool:
-        """Whether it is still that second."""
-        return int(now.timestamp()) == self._second
+    def lasts(self, now: datetime, pauses: Pauses) -> bool:
+        """Whether it is still that second, and the same is paused."""
+        return int(now.timestamp()) == self._second and pauses is self._pauses
 
     def quote(self, one: QuoteRequest, *, client: str, carrier: str | Refused | None) -> bytes:
         """The signed quote for one ask. Raises `Refused`.
@@ -60,6 +64,11 @@ class Offering:
             or (one.card_number is not None and (card_number is None or one.product == BALANCE))
         ):
             ask = _ask(one, client=client, carrier=carrier)
+            paused = self._pauses.buying(
+                carrier=ask.carrier, province=ask.province, rail=ask.rail, at=self._issued_at
+            )
+            if paused is not None:
+                raise paused
             body = make_quote(
                 book=self._platform.book,
                 card=self._card,

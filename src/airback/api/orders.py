@@ -68,11 +68,12 @@ async def create(request: Request[Any, Any, Any]) -> Response[bytes]:
         idempotency=key,
         rails={name: rail.capabilities for name, rail in platform.rails.items()},
         hold_kinds={name: carrier.capabilities.hold for name, carrier in platform.carriers.items()},
+        pauses=await platform.pauses(),
     )
     for place, one_answer in zip(asks, accepted, strict=True):
         answers[place] = one_answer
     if not many and isinstance(answers[0], Refused):
-        raise Refused(answers[0].code, field=answers[0].field)
+        raise answers[0].at(field=answers[0].field)
     language = problems.language_of(request) if any(isinstance(a, Refused) for a in answers) else "zh"
     documents = [
         _answer(row, one, client_ref=ref, language=language)
@@ -266,7 +267,7 @@ async def _writers_word(platform: Platform, before: OrderView) -> None:
 
 def _answer(row: int, one: Accepted | Refused, *, client_ref: str | None, language: str) -> OrderAnswer:
     if isinstance(one, Refused):
-        refused = Refused(one.code, field=one.field, row=row)
+        refused = one.at(field=one.field, row=row)
         return OrderAnswer(
             status=refused.refusal.status,
             row=row,

@@ -103,7 +103,7 @@ async def make(request: Request[Any, Any, Any]) -> ASGIApp:
         else QuoteAnswer(
             status=one.refusal.status,
             row=row,
-            problem=problems.problem(Refused(one.code, field=one.field, row=row), language=language),
+            problem=problems.problem(one.at(field=one.field, row=row), language=language),
         )
         for row, one in enumerate(await _quotes(request, batch), start=1)
     ]
@@ -175,9 +175,10 @@ async def _offering(request: Request[Any, Any, Any]) -> Offering:
     platform, entrance = platform_of(request), entrance_of(request)
     now = platform.now()
     known = entrance.offering
-    if known is None or not known.lasts(now):
+    pauses = await platform.pauses()
+    if known is None or not known.lasts(now, pauses):
         card, market = await platform.rate_card(), await platform.price_facts()
-        known = entrance.offering = Offering(platform, card=card, market=market, now=now)
+        known = entrance.offering = Offering(platform, card=card, market=market, pauses=pauses, now=now)
     return known
 
 

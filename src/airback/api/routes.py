@@ -10,7 +10,18 @@ from litestar import Request, Response, Router, route
 from litestar.exceptions import HTTPException
 from litestar.params import FromPath
 
-from airback.api import demands, health, margin, notifications, openapi, orders, quotes, rate_index
+from airback.api import (
+    demands,
+    health,
+    margin,
+    notifications,
+    openapi,
+    orders,
+    outlets,
+    quotes,
+    rate_index,
+    standing_bids,
+)
 from airback.api.gate import gate
 from airback.api.problems import EXCEPTION_HANDLERS, on_http
 from airback.api.reading import MOST_BODY_BYTES
@@ -36,6 +47,8 @@ V1: Final = Router(
         *demands.HANDLERS,
         *margin.HANDLERS,
         *rate_index.HANDLERS,
+        *outlets.HANDLERS,
+        *standing_bids.HANDLERS,
         *notifications.HANDLERS,
         *openapi.HANDLERS,
         elsewhere,

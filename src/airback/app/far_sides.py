@@ -13,6 +13,7 @@ from airback.adapters.carrier.camara import CamaraSubscribers
 from airback.adapters.carrier.capabilities import default_capabilities
 from airback.adapters.carrier.tmf654 import Tmf654Carrier
 from airback.adapters.messenger.sms import SmsMessenger
+from airback.adapters.outlet.webhook import WebhookOutlet
 from airback.adapters.rail.alipay import SANDBOX_ALIPAY, AlipayRail
 from airback.adapters.rail.alipay_keys import ensure_merchant_keys, load_public_key
 from airback.adapters.rail.credit import CreditRail
@@ -74,4 +75,5 @@ def connect(
         house_numbers=HOUSE_NUMBERS,
     )
     policy.check()
-    return Connected(FarSides(subscribers, carriers, rails, messenger), policy)
+    outlet = WebhookOutlet(now=now, allow_loopback=settings.sandbox)
+    return Connected(FarSides(subscribers, carriers, rails, messenger, outlet), policy)

@@ -19,10 +19,12 @@ from airback.domain.ports.carrier import Carrier, Subscribers
 from airback.domain.ports.messenger import Messenger
 from airback.domain.ports.rail import Rail
 from airback.domain.refusals import Refused
+from airback.market.pauses import Pauses
 from airback.pricing.cards import RateCard, card_in_force, parse_card
 from airback.pricing.facts import Market
 from airback.queries.price_facts import PriceFacts
 from airback.queries.verify import Finding, Verification, verify, verify_since_mark
+from airback.store import pauses as store_of_pauses
 from airback.store import pool as pools
 from airback.store.embedded import ensure_running
 from airback.store.named_sql import load
@@ -53,6 +55,7 @@ class Platform:
     connected: Connected
     _cards: dict[int, RateCard] = field(default_factory=dict)
     _licensed: frozenset[str] = frozenset()
+    _pauses: Pauses = field(default_factory=Pauses)
     _read_at: float = -1e9
     _facts: PriceFacts | None = None
     _market: Market = field(default_factory=Market)
@@ -111,14 +114,20 @@ class Platform:
             self._market = await self._facts.read(self.pool, card=card, now=self.now())
         return self._market
 
+    async def pauses(self) -> Pauses:
+        """What is paused, at most a few seconds old."""
+        await self.refresh()
+        return self._pauses
+
     async def refresh(self) -> None:
-        """Read the published price lists and licences again when they are more than a few seconds old."""
+        """Read the published price lists, licences and pauses again when they are more than a few seconds old."""
         if time.monotonic() - self._read_at < _CARDS_FRESH_S:
             return
         for row in await self.pool.fetch(_SQL.rate_cards, self.book, max(self._cards, default=0)):
             self._cards[row["version"]] = parse_card(row["document"])
         rows = await self.pool.fetch(_SQL.licensed, self.book, self.now())
         self._licensed = frozenset(row["capability"] for row in rows)
+        self._pauses = await store_of_pauses.standing(self.pool, book=self.book, now=self.now())
         self._read_at = time.monotonic()
 
     def now(self) -> datetime:

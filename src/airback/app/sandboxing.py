@@ -22,9 +22,16 @@ _RESELLER_SEED: Final = 7
 
 
 async def serve(
-    settings: Settings, *, listen: str, auth: bool, stop: asyncio.Event, ready: Callable[[str], None]
+    settings: Settings,
+    *,
+    listen: str,
+    auth: bool,
+    notices: bool,
+    stop: asyncio.Event,
+    ready: Callable[[str], None],
 ) -> None:
-    """Serve until `stop`. The reseller begins as soon as an API runs on the same data directory."""
+    """Serve until `stop`. The reseller begins as soon as an API runs on the same data directory; with `notices` it asks
+    to be told of its fills."""
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as announced:
         up: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -34,7 +41,7 @@ async def serve(
             up.set_result(url)
             ready(url)
 
-        selling = asyncio.create_task(_resell(settings, up, stop))
+        selling = asyncio.create_task(_resell(settings, up, stop, notices=notices))
         try:
             await server.serve(listen, settings.data_dir, auth=auth, ready=accepting, stop=stop)
         finally:
@@ -43,7 +50,7 @@ async def serve(
             await asyncio.gather(selling, return_exceptions=True)
 
 
-async def _resell(settings: Settings, up: asyncio.Future[str], stop: asyncio.Event) -> None:
+async def _resell(settings: Settings, up: asyncio.Future[str], stop: asyncio.Event, *, notices: bool) -> None:
     sandbox_url = await up
     while not stop.is_set():
         found = presence.find(settings.run_dir, "serve")
@@ -59,6 +66,7 @@ async def _resell(settings: Settings, up: asyncio.Future[str], stop: asyncio.Eve
                     seed=_RESELLER_SEED,
                     open_target_fen=_OPEN_TARGET_FEN,
                     stop=gone,
+                    told=notices,
                 )
             finally:
                 watch.cancel()

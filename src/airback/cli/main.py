@@ -176,6 +176,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--listen", default="127.0.0.1:0", metavar="HOST:PORT", help="port 0 takes a free one"
     )
     sandbox.add_argument("--no-auth", action="store_true", help="accept every caller")
+    sandbox.add_argument("--notices", action="store_true", help="its reseller is told of fills by webhook")
     sandbox.set_defaults(module="sandbox")
     desks = sandbox.add_subparsers(dest="desk", metavar="DESK")
     issue = desks.add_parser(

@@ -22,6 +22,7 @@ class Kind(StrEnum):
     RELEASE = "release"  # give a hold back
     PAY = "pay"  # pay a seller
     NOTIFY = "notify"  # tell somebody; nothing depends on it
+    WEBHOOK = "webhook"  # tell an outlet at its own address, until it has taken it or a day is over
 
 
 class Result(StrEnum):

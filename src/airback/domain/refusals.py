@@ -7,6 +7,7 @@ own error codes are translated to these by the adapters. Texts hold no data of t
 from typing import Final
 
 from airback.domain.margin_refusals import MARGIN_REFUSALS
+from airback.domain.outlet_refusals import OUTLET_REFUSALS
 from airback.domain.price_refusals import PRICE_REFUSALS
 from airback.domain.rate_card_refusals import RATE_CARD_REFUSALS
 from airback.domain.refusal import Refusal
@@ -621,30 +622,6 @@ _TABLE: Final = (
         "See the order's page instead.",
     ),
     # -- outlets
-    Refusal(
-        "deposit_insufficient",
-        402,
-        "保证金余额不足。",
-        "The deposit is too small.",
-        "请先补足保证金。",
-        "Top up the deposit.",
-    ),
-    Refusal(
-        "deadline_past",
-        422,
-        "截止时间已过。",
-        "The deadline has passed.",
-        "请填写将来的时间。",
-        "Give a time in the future.",
-    ),
-    Refusal(
-        "price_malformed",
-        422,
-        "价格不在允许范围内。",
-        "The price is out of range.",
-        "价格以百万分之一计,须在 1 至 1000000 之间。",
-        "Give parts per million between 1 and 1000000.",
-    ),
     # -- people
     Refusal(
         "sign_in_failed",
@@ -752,6 +729,7 @@ _TABLE: Final = (
         "See on the order's page how it is paid.",
     ),
     *PRICE_REFUSALS,
+    *OUTLET_REFUSALS,
     *STATEMENT_REFUSALS,
     *MARGIN_REFUSALS,
     *RATE_CARD_REFUSALS,
@@ -798,3 +776,9 @@ class Refused(Exception):
     def code(self) -> str:
         """The refusal's stable code."""
         return self.refusal.code
+
+    def at(self, *, field: str | None, row: int | None = None) -> "Refused":
+        """The same refusal, with what it says of its own, at another place."""
+        moved = Refused(self.code, field=field, row=row)
+        moved.refusal = self.refusal
+        return moved

@@ -135,7 +135,10 @@ def _fold_answer(batch: Batch, answer: Answer) -> list[int]:
         batch.ask_later(effect)
         _too_long(batch, effect)
         return []
-    if not batch.settle(effect, outcome) or effect.kind is Kind.NOTIFY:
+    counts = batch.settle(effect, outcome)
+    if effect.kind is Kind.WEBHOOK and effect.result is Result.FAILED:
+        batch.alarm("notice_failed", effect.far_side, code=outcome.code or "")
+    if not counts or effect.kind in (Kind.NOTIFY, Kind.WEBHOOK):
         return []
     _too_long(batch, effect)
     if outcome.detail.get("executions", 1) != 1:

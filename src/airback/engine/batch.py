@@ -7,7 +7,7 @@ anybody: time, entropy and keys were given. `store.persist` writes a finished ba
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -21,18 +21,20 @@ from airback.domain.ports.carrier import HoldKind
 from airback.domain.ports.keys import KeyProvider
 from airback.domain.ports.rail import RailCapabilities
 from airback.engine.policy import Policy
-from airback.engine.records import Fill, OpenBreak, OpenEffect, Order, Payout
+from airback.engine.records import Fill, OpenBreak, OpenEffect, Order, OutletDesk, Payout
 from airback.evidence.events import leaf
 from airback.ledger.accounts import Account, account
 from airback.ledger.postings import Balances, Phase, Transfer
 from airback.ledger.split import Agreement
 from airback.market.matching import DemandBook
+from airback.market.pauses import Pauses
 from airback.orders.corrections import Correction, Settlement
 from airback.orders.intake import PEOPLE
 from airback.orders.states import FILL_TRANSITIONS, FINAL, TRANSITIONS, FillState, State
 from airback.payouts.states import TRANSITIONS as PAYOUT_TRANSITIONS
 from airback.payouts.states import State as PayoutState
 from airback.pricing.cards import RateCard
+from airback.store.outlets import Hook
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,10 @@ class Alarm:
     subject: str
     detail: dict[str, Any]
     due_at: datetime
+
+
+#: A notice that was not taken is sent again after so long at first; the interval doubles up to an hour.
+_TELL_EVERY_S: Final = 5
 
 
 @dataclass(slots=True)
@@ -115,6 +121,10 @@ class Batch:
     statements_awaited: bool = False
     corrections_known: dict[int, Correction] = field(default_factory=dict)
     agreements: Mapping[str, Sequence[Agreement]] = field(default_factory=dict)
+    pauses: Pauses = field(default_factory=Pauses)
+    outlets: OutletDesk = field(default_factory=OutletDesk)
+    hooks: Mapping[str, Hook] = field(default_factory=dict)
+    notices_again: dict[str, OpenEffect] = field(default_factory=dict)
     # decisions
     transfers: list[Transfer] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
@@ -302,6 +312,7 @@ class Batch:
         fill: Fill | None = None,
         payout: Payout | None = None,
         hold: HoldKind = HoldKind.NONE,
+        send_within: timedelta | None = None,
     ) -> OpenEffect:
         """Write an effect into the journal; it goes out after the batch has committed, and not before."""
         effect_id = self.new_id()
@@ -319,7 +330,7 @@ class Batch:
             sealed=self.keys.seal(
                 purpose="effect", plain=plain, where=f"effects/request/{effect_id}".encode()
             ),
-            send_by=self.now + self.policy.send_within,
+            send_by=self.now + (send_within or self.policy.send_within),
             at=self.now,
             left_at=self.now,
             epoch=self.epoch,
@@ -366,7 +377,8 @@ class Batch:
     def ask_later(self, effect: OpenEffect) -> None:
         """Put the next question off by an interval that doubles within the far side's limits."""
         capabilities = self.policy.capabilities_of(effect.far_side)
-        every = capabilities.ask_every_s if capabilities else 60
+        told = effect.kind is Kind.WEBHOOK
+        every = capabilities.ask_every_s if capabilities else _TELL_EVERY_S if told else 60
         most = capabilities.ask_at_most_every_s if capabilities else 3600
         effect.ask_at = self.now + timedelta(seconds=min(every << min(effect.asks, 16), most))
         effect.asks = min(effect.asks + 1, 10_000)

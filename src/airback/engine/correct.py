@@ -27,7 +27,7 @@ def after_the_end(batch: Batch, effect: OpenEffect, outcome: Outcome, *, asked: 
     Success that was reversed is corrected. Success of what it had refused (what needed it may have been done anew) and
     refusal of what had succeeded are for a person; anything else is an old answer that came late.
     """
-    if effect.kind in (Kind.INSPECT, Kind.NOTIFY):
+    if effect.kind in (Kind.INSPECT, Kind.NOTIFY, Kind.WEBHOOK):
         return []
     if outcome.result is Result.REVERSED and effect.result is Result.SUCCEEDED:
         batch.settle(effect, outcome)

@@ -8,12 +8,14 @@ from typing import Any, Final
 from airback.domain import ids
 from airback.domain.effects import Kind, Outcome, Result
 from airback.domain.refusals import Refused
+from airback.engine import outlets
 from airback.engine.batch import Batch
 from airback.engine.correct import settle_correction
 from airback.engine.propose import replaced
 from airback.engine.reconcile import resolve_break
 from airback.engine.records import Answer, Letter, Order
 from airback.engine.reserve import release_fills, reopen, settle_earmark
+from airback.engine.tell import tell_again, tell_prices
 from airback.ledger.accounts import account, deposit, safeguarded
 from airback.ledger.margin import REBATE, account_of
 from airback.ledger.split import payable_account
@@ -75,6 +77,10 @@ def decided(batch: Batch, letter: Letter) -> tuple[list[Answer], list[int]]:
     batch.record(body["action"], decision=decision, **facts)
     if decision in ("stale", "impossible"):
         batch.alarm(f"decision_{decision}", str(body.get("proposal")), action=body["action"])
+    if decision == "recorded" and body["action"] == outlets.RESEND:
+        found = batch.notices_again.get(str(body["subject"]))
+        if found is not None:
+            tell_again(batch, found)
     if decision != "approved":
         return [], []
     match body["action"]:
@@ -127,6 +133,7 @@ def decided(batch: Batch, letter: Letter) -> tuple[list[Answer], list[int]]:
                     "proposal": ids.parse_public("pro", str(body["proposal"])),
                 }
             )
+            tell_prices(batch, effective_at=document["effective_from"])
         case "compliance:licence:record":
             times = {name: datetime.fromisoformat(after[name]) for name in ("valid_from", "valid_until")}
             batch.licences.append({**after, **times, "recorded_by": body["decided_by"]})
@@ -142,6 +149,8 @@ def decided(batch: Batch, letter: Letter) -> tuple[list[Answer], list[int]]:
             settle_correction(batch, _correction_of(batch, after), after, letter=letter)
         case "operations:effect:resolve":
             answers = _resolve(batch, after)
+        case action if action in outlets.ACTIONS:
+            outlets.carry_out(batch, letter, after)
         case "operations:order:decide":
             moved = _decide_order(batch, after)
     return answers, moved
@@ -175,6 +184,8 @@ def _stands(batch: Batch, action: str, after: dict[str, Any]) -> dict[str, Any]:
         case "operations:order:decide":
             order = _order_of(batch, after)
             return {} if order is None else {"state": str(order.state), "code": order.code}
+        case _ if action in outlets.ACTIONS:
+            return outlets.stands(batch, action, after)
         case _:
             return {}
 
@@ -206,6 +217,8 @@ def _possible(batch: Batch, letter: Letter, after: dict[str, Any]) -> bool:
     if action == "finance:party:pay":
         code = str(after["account"])
         return payable_account(code) and int(after["amount_fen"]) <= batch.balances.room_fen(account(code))
+    if action in outlets.ACTIONS:
+        return outlets.possible(batch, action, after)
     if action == "operations:order:decide":
         order = _order_of(batch, after)
         if order is None or (after["course"] in _ENDS and batch.open_of(order, *_MOVES)):

@@ -15,6 +15,7 @@ from airback.engine.hold import NEVER_ARRIVED
 from airback.engine.notify import notify
 from airback.engine.records import Fill, OpenEffect, Order
 from airback.engine.reserve import HOUSE, release_fills, reopen, reserve, reserve_house, settle_earmark
+from airback.engine.tell import tell_filled
 from airback.ledger.postings import Phase
 from airback.orders.states import FillState, State
 
@@ -233,3 +234,5 @@ def _delivered(batch: Batch, order: Order, fill: Fill, effect: OpenEffect, outco
         amount_fen=counted,
         far_ref=outcome.far_ref,
     )
+    if batch.hooks:
+        tell_filled(batch, order, fill)

@@ -15,7 +15,7 @@ from airback.engine.batch import Batch, Proof
 from airback.engine.memory import Memory
 from airback.engine.records import Answer, Fill, Letter, OpenBreak, OpenEffect, Order, Payout
 from airback.engine.reserve import HOUSE, floor_ppm
-from airback.ledger.accounts import account, deposit, payable
+from airback.ledger.accounts import account, deposit, payable, receivable
 from airback.ledger.postings import Standing
 from airback.market.matching import LEAST_PART_FEN, Demand, rank
 from airback.orders.corrections import Bearer, Correction
@@ -135,7 +135,10 @@ async def facts(
     matching = [o for o in batch.orders.values() if o.state in _MAY_MATCH]
     if matching:
         outlets = {row["outlet"] for row in await conn.fetch(SQL.outlets, book)}
-    await _balances(conn, batch, memory, outlets=payers | outlets | set(deposits), codes=accounts)
+        outlets -= batch.pauses.outlets(at=batch.now)
+    await _balances(
+        conn, batch, memory, outlets=payers | outlets | set(deposits), lines=set(deposits), codes=accounts
+    )
     if matching:
         await _market(conn, batch, matching, outlets, paying=set(deposits))
     closing = [order.id for order in batch.orders.values() if order.state is State.CREDITED]
@@ -215,12 +218,13 @@ async def _market(
 
 
 async def _balances(
-    conn: Any, batch: Batch, memory: Memory, *, outlets: set[str], codes: Iterable[str]
+    conn: Any, batch: Batch, memory: Memory, *, outlets: set[str], lines: set[str], codes: Iterable[str]
 ) -> None:
     accounts = [account("float"), account("proceeds"), account("cash:safeguarded"), account("cash:own")]
     accounts += [account(name) for name in ("fee", "rail_cost", "spread")]
     accounts += [account(code) for code in codes]
     accounts += [deposit(outlet) for outlet in outlets if outlet != HOUSE]
+    accounts += [receivable(outlet) for outlet in lines]
     accounts += [payable(order.seller) for order in batch.orders.values()]
     accounts += [account(f"clearing:{rail}") for rail in {order.rail for order in batch.orders.values()}]
     for asset in {airtime(order.carrier, order.product) for order in batch.orders.values()}:

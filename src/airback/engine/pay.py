@@ -12,6 +12,7 @@ from airback.engine.notify import notify
 from airback.engine.records import OpenEffect, Order, Payout
 from airback.ledger.accounts import Account, account, payable
 from airback.ledger.postings import Phase
+from airback.market.pauses import PauseKind
 from airback.orders.states import State
 from airback.payouts.states import State as PayoutState
 
@@ -44,10 +45,9 @@ def plan_payouts(batch: Batch) -> None:
             batch.move(order, State.AWAITING_SELLER, code="rail_unavailable")
             batch.wait(order, batch.policy.seller_patience)
             continue
-        if (
-            f"rail:{order.rail}",
-            order.lane,
-        ) in batch.full and not order.owed_again:  # an ended order is not looked at again
+        paused = batch.pauses.standing(PauseKind.RAIL, order.rail, at=batch.now) is not None
+        full = (f"rail:{order.rail}", order.lane) in batch.full
+        if (paused or full) and not order.owed_again:  # an ended order is not looked at again
             batch.wait(order, batch.policy.full_look)
             continue
         payee = _payee_of(batch, order)

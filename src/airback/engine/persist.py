@@ -5,6 +5,7 @@ from typing import Any, Final
 import msgspec
 
 from airback.domain.effects import FINAL as FINAL_RESULTS
+from airback.engine import outlets
 from airback.engine.batch import Batch
 from airback.market.matching import Demand
 from airback.orders.states import FINAL
@@ -259,6 +260,7 @@ async def _decisions(conn: Any, batch: Batch) -> None:
             batch.now,
             card["proposal"],
         )
+    await outlets.keep(conn, batch)
     if batch.resolved:
         await conn.execute(SQL.resolve_breaks, batch.book, batch.now, *_columns(batch.resolved))
     for agreed in batch.agreed:

@@ -9,6 +9,7 @@ The inbox body: `{"proposal", "action", "subject", "before", "after", "reason", 
 (`pro_…`), times are ISO 8601.
 """
 
+import re
 from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
@@ -24,6 +25,7 @@ from airback.engine.act import reason_of
 from airback.engine.inbox import append_decision
 from airback.ledger.margin import MOST_DAYS, REBATE
 from airback.ledger.split import check_scope, parse_shares, payable_account
+from airback.market.terms import parse_terms
 from airback.pricing.cards import in_force_from, parse_card
 from airback.pricing.formula import CHINA
 from airback.pricing.schedule import check_schedule
@@ -38,6 +40,7 @@ MOST_DOCUMENT: Final = 256 * 1024
 
 #: A form states whole minutes, and takes a while to be sent.
 _TYPED_WITHIN: Final = timedelta(minutes=2)
+_OUTLET: Final = re.compile(r"[a-z0-9_-]{1,40}")
 _ROUTING_AFTER: Final = {"operations:book:pause": False, "operations:book:resume": True}
 
 
@@ -189,6 +192,11 @@ def _check_meaning(kind: Action, after: Mapping[str, Any], *, now: datetime) -> 
     elif kind.name == "finance:split:agree":
         check_scope(after["scope"])
         parse_shares(after["document"])
+    elif kind.name == "market:outlet:terms":
+        if _OUTLET.fullmatch(after["outlet"]) is None:
+            raise Refused("outlet_name_malformed", field="outlet")
+        _moment(after, "effective_at")
+        parse_terms(after["document"])
     elif kind.name in _ROUTING_AFTER and after["routing"] is not _ROUTING_AFTER[kind.name]:
         raise Refused("field_invalid", field="routing")
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from airback.domain.effects import Kind, Outcome, Result
 from airback.domain.ports.carrier import HoldKind
+from airback.market.pauses import Pause
 from airback.orders.intake import PEOPLE
 from airback.orders.states import FillState, State
 from airback.payouts.states import State as PayoutState
@@ -146,6 +147,21 @@ class OpenBreak:
     kind: str | None
     explanation: str
     left_fen: int
+
+
+@dataclass(slots=True)
+class OutletDesk:
+    """What decisions about outlets and pauses stand on, and what they come to.
+
+    `versions`: the last version of an outlet's terms; `demanded_fen`: what its open demands would cost. `standing`: pauses
+    by id. `terms` and `lifted` are decisions: rows to insert, and pauses with the proposal that lifts them.
+    """
+
+    versions: dict[str, int] = field(default_factory=dict)
+    demanded_fen: dict[str, int] = field(default_factory=dict)
+    standing: dict[int, Pause] = field(default_factory=dict)
+    terms: list[dict[str, Any]] = field(default_factory=list)
+    lifted: list[tuple[int, str]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

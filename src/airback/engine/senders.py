@@ -28,6 +28,7 @@ from airback.domain.ports.carrier import (
     TransferRequest,
 )
 from airback.domain.ports.messenger import Message, Messenger
+from airback.domain.ports.outlet import Notice, Outlet
 from airback.domain.ports.rail import PayRequest, Rail
 from airback.engine.policy import Policy
 from airback.engine.records import Answer, OpenEffect
@@ -57,6 +58,7 @@ REQUESTS: Final[Mapping[Kind, type]] = {
     Kind.RELEASE: ReleaseRequest,
     Kind.PAY: PayRequest,
     Kind.NOTIFY: Message,
+    Kind.WEBHOOK: Notice,
 }
 
 
@@ -117,6 +119,7 @@ class FarSides:
     carriers: Mapping[str, Carrier]
     rails: Mapping[str, Rail]
     messenger: Messenger
+    outlet: Outlet | None = None
 
 
 OnAnswer = Callable[[Answer], None]
@@ -235,6 +238,10 @@ class Senders:
             return await self._far_sides.rails[name].pay(request)
         if port == "messenger":
             return await self._far_sides.messenger.send(request)
+        if port == "outlet":
+            if self._far_sides.outlet is None:
+                return Outcome(Result.UNKNOWN, code="not_sent")
+            return await self._far_sides.outlet.tell(request)
         if effect.kind is Kind.INSPECT:
             return await self._inspect(request)
         carrier = self._far_sides.carriers[name]

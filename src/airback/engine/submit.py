@@ -25,6 +25,7 @@ from airback.domain.ports.keys import KeyProvider
 from airback.domain.ports.rail import RailCapabilities
 from airback.domain.refusals import Refused
 from airback.engine.inbox import seal_payee
+from airback.market.pauses import NO_PAUSES, Pauses
 from airback.orders.intake import (
     AGREEMENT,
     FILES,
@@ -95,12 +96,13 @@ async def submit(
     idempotency: tuple[str, bytes] | None,
     rails: Mapping[str, RailCapabilities],
     hold_kinds: Mapping[str, HoldKind],
+    pauses: Pauses = NO_PAUSES,
 ) -> list[Accepted | Refused]:
     """One status per ask, in order; a bad one never sinks its neighbours.
 
     `idempotency` is (the client's key, a hash of its whole request): the same pair gets the same answer for ever; a
     request in which everything was refused does not use the key up. `rails` are those open to sellers now;
-    `hold_kinds` says how each connected carrier's balances are held. `row` of a refusal counts from 1.
+    `hold_kinds` says how each connected carrier's balances are held; what `pauses` stops is refused as `paused`. `row` of a refusal counts from 1.
 
     Raises `Refused` `idempotency_key_reused` when the key stands for another request, `body_too_large` for more
     than `MOST_ASKS` asks.
@@ -114,7 +116,16 @@ async def submit(
             return replay
 
     def check() -> list[Draft | Refused]:
-        return _drafts(asks, book=book, client=client, rails=rails, hold_kinds=hold_kinds, keys=keys, now=now)
+        return _drafts(
+            asks,
+            book=book,
+            client=client,
+            rails=rails,
+            hold_kinds=hold_kinds,
+            pauses=pauses,
+            keys=keys,
+            now=now,
+        )
 
     drafts = await asyncio.to_thread(check) if len(asks) >= _MANY else check()
     answers: list[Accepted | Refused | None] = [d if isinstance(d, Refused) else None for d in drafts]
@@ -197,6 +208,7 @@ class SharedIntake:
         idempotency: tuple[str, bytes],
         rails: Mapping[str, RailCapabilities],
         hold_kinds: Mapping[str, HoldKind],
+        pauses: Pauses = NO_PAUSES,
     ) -> list[Accepted | Refused]:
         """As `submit`, whose answers it gives."""
         if 0 < len(asks) < _MANY:
@@ -206,6 +218,7 @@ class SharedIntake:
                 client=client,
                 rails=rails,
                 hold_kinds=hold_kinds,
+                pauses=pauses,
                 keys=self._keys,
                 now=now,
             )
@@ -223,6 +236,7 @@ class SharedIntake:
             idempotency=idempotency,
             rails=rails,
             hold_kinds=hold_kinds,
+            pauses=pauses,
         )
 
     def _request(
@@ -345,6 +359,7 @@ def _drafts(
     client: str,
     rails: Mapping[str, RailCapabilities],
     hold_kinds: Mapping[str, HoldKind],
+    pauses: Pauses,
     keys: KeyProvider,
     now: datetime,
 ) -> list[Draft | Refused]:
@@ -353,6 +368,9 @@ def _drafts(
     for row, ask in enumerate(asks, start=1):
         try:
             terms = check_quote(ask.quote, keys=keys, now=now, book=book)
+            paused = pauses.buying(carrier=terms.carrier, province=terms.province, rail=terms.rail, at=now)
+            if paused is not None:
+                raise paused
             drafts.append(
                 draft(
                     ask,
@@ -366,7 +384,7 @@ def _drafts(
                 )
             )
         except Refused as refused:
-            drafts.append(Refused(refused.code, field=refused.field or "quote", row=row))
+            drafts.append(refused.at(field=refused.field or "quote", row=row))
     return drafts
 
 

@@ -26,7 +26,7 @@ from airback.domain.effects import FINAL as FINAL_RESULTS
 from airback.domain.effects import Kind, Outcome, Result
 from airback.domain.ports.keys import KeyProvider
 from airback.domain.refusals import Refused
-from airback.engine import gather
+from airback.engine import gather, outlets, stand
 from airback.engine.advance import advance
 from airback.engine.batch import Batch
 from airback.engine.memory import Memory
@@ -36,9 +36,12 @@ from airback.engine.policy import Policy
 from airback.engine.records import Answer, Letter, OpenEffect
 from airback.engine.senders import PATIENCE, OnAnswer, Sending, read_request, storable
 from airback.ledger.split import Agreement, parse_shares
+from airback.market.pauses import Pauses
 from airback.orders.intake import FILES, PEOPLE
 from airback.pricing.cards import RateCard, card_in_force, parse_card
-from airback.store import books, statements
+from airback.store import books, pauses, statements
+from airback.store import outlets as store_of_outlets
+from airback.store.outlets import Hook
 
 LOG: Final = structlog.get_logger(__name__)
 
@@ -140,6 +143,8 @@ class Writer:
         self._licensed: frozenset[str] = frozenset()
         self._agreements: dict[str, list[Agreement]] = {}
         self._agreed_up_to = 0
+        self._pauses = Pauses()
+        self._told: dict[str, Hook] = {}
         self._after_seller = 0
         self._refresh_at = 0.0
         self._replan_at = 0.0
@@ -310,6 +315,8 @@ class Writer:
             next_seq=self._seq,
             licensed=self._licensed,
             agreements=self._agreements,
+            pauses=self._pauses,
+            hooks=self._told,
             by_ref=self._by_ref,
             full=frozenset(queue for queue, n in self._under_way.items() if n >= self._most_in_flight),
         )
@@ -350,7 +357,7 @@ class Writer:
             elif action == "finance:correction:settle":
                 found = ids.parse_public("cor", str(letter.body["after"]["correction"]))
                 corrections += [] if found is None else [found]
-            elif action == "finance:deposit:credit":
+            elif action in outlets.OF_MONEY:
                 deposits.add(str(letter.body["after"]["outlet"]))
             elif action == "finance:party:pay":
                 accounts.add(str(letter.body["after"]["account"]))
@@ -379,6 +386,11 @@ class Writer:
         if breaks:
             await gather.open_breaks(conn, batch, breaks)
         await gather.redeemed(conn, batch, answers)
+        await outlets.gather(conn, batch, letters)
+        again = {str(one.body["subject"]) for one in letters if one.body.get("action") == outlets.RESEND}
+        if again:
+            notices = await gather.effects_by_ref(conn, book=self._book, epoch=self._epoch, refs=again)
+            batch.notices_again = {effect.ref: effect for effect in notices}
         if licences:
             await gather.licences(conn, batch, licences)
         if any(letter.body.get("action") == "operations:book:resume" for letter in letters):
@@ -395,7 +407,7 @@ class Writer:
         self._sending = batch.sending
         if "routing" in batch.switches:
             self._routing = batch.switches["routing"][0]
-        if batch.rate_cards or batch.licences or batch.agreed:
+        if batch.rate_cards or batch.licences or batch.agreed or batch.outlets.lifted:
             self._refresh_at = 0.0
         for effect_id in batch.final_effects:
             self._forget(effect_id)
@@ -405,10 +417,14 @@ class Writer:
             self._remember(effect)
             self._send(effect, batch.requests[effect.id])
         for effect in batch.resend:
-            plain = self._keys.unseal(
-                purpose="effect", sealed=effect.sealed, where=f"effects/request/{effect.id}".encode()
-            )
-            self._send(effect, read_request(effect.kind, plain))
+            self._send(effect, self._request_of(effect))
+
+    def _request_of(self, effect: OpenEffect) -> Any:
+        """The frozen request, as it was journalled."""
+        plain = self._keys.unseal(
+            purpose="effect", sealed=effect.sealed, where=f"effects/request/{effect.id}".encode()
+        )
+        return read_request(effect.kind, plain)
 
     def _send(self, effect: OpenEffect, request: Any) -> None:
         if self._senders is None or not self._sending:
@@ -467,7 +483,10 @@ class Writer:
         self._licensed = frozenset(
             r["capability"] for r in await conn.fetch(books.SQL.licensed, self._book, now)
         )
+        self._pauses = await pauses.standing(conn, book=self._book, now=now)
+        self._told = await store_of_outlets.hooks(conn, book=self._book)
         await conn.execute(PERSIST.expire_demands, self._book, now)
+        await stand.refill(conn, book=self._book, now=now, entropy=self._entropy)
         now_s = self._monotonic()
         self._refresh_at = now_s + REFRESH_S
         if now_s >= self._replan_at:
@@ -497,7 +516,9 @@ class Writer:
                         continue
                     self._came_back(effect)
                     effect.left_at = max(effect.left_at, effect.send_by)
-                if effect.kind is Kind.INSPECT:
+                if effect.kind is Kind.WEBHOOK:
+                    self._send(effect, self._request_of(effect))
+                elif effect.kind is Kind.INSPECT:
                     effect.asking = True
                     self._answered(Answer(effect, Outcome(Result.FAILED, code="answer_lost"), asked=False))
                 else:

@@ -32,6 +32,7 @@ CHART: Final[dict[str, tuple[str, bool]]] = {
     "clearing": (CREDIT, False),
     "float": (CREDIT, True),
     "deposit": (CREDIT, True),
+    "receivable": (DEBIT, True),
     "proceeds": (CREDIT, True),
     "payable": (CREDIT, True),
     "stored": (CREDIT, True),
@@ -74,6 +75,11 @@ def safeguarded() -> Account:
 def deposit(outlet: str) -> Account:
     """An outlet's prepaid money."""
     return account(f"deposit:{outlet}")
+
+
+def receivable(outlet: str) -> Account:
+    """What the operator lent an outlet: its credit line, which stands in its deposit."""
+    return account(f"receivable:{outlet}")
 
 
 def payable(seller: int) -> Account:

@@ -6,6 +6,7 @@ from typing import Final
 import asyncpg
 
 from airback.domain.assets import CNY
+from airback.store import balances as store
 from airback.store import named_sql
 
 SQL: Final = named_sql.load("balances.sql", package="airback.queries")
@@ -41,7 +42,7 @@ class Owed:
 async def deposit(conn: asyncpg.Connection, *, book: int, outlet: str) -> Deposit:
     """An outlet's deposit; zero everywhere when nothing was ever paid in."""
     row = await conn.fetchrow(SQL.account, book, f"deposit:{outlet}", CNY)
-    demanded = await conn.fetchval(SQL.demanded, book, outlet)
+    demanded = await store.demanded_fen(conn, book=book, outlet=outlet)
     if row is None:
         return Deposit(0, 0, demanded)
     return Deposit(row["credits_posted"] - row["debits_posted"], row["debits_pending"], demanded)

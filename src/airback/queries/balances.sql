@@ -3,10 +3,6 @@
 SELECT debits_posted, credits_posted, debits_pending, credits_pending FROM accounts
 WHERE book = $1 AND code = $2 AND asset = $3
 
--- name: demanded
--- What an outlet's open demands would cost, rounded as a fill is.
-SELECT coalesce(sum(open_fen * price_ppm / 1000000), 0)::bigint FROM open_demands WHERE book = $1 AND outlet = $2
-
 -- name: owed_to_sellers
 -- What is owed to the sellers of a client, and what is kept for them.
 SELECT coalesce(sum(a.credits_posted - a.debits_posted) FILTER (WHERE a.code = 'payable:' || p.id), 0)::bigint AS payable_fen,

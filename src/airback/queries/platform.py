@@ -10,6 +10,7 @@ from airback.domain.ports.carrier import Carrier, Subscribers
 from airback.domain.ports.keys import KeyProvider
 from airback.domain.ports.messenger import Messenger
 from airback.domain.ports.rail import Rail
+from airback.market.pauses import Pauses
 from airback.pricing.cards import RateCard
 from airback.pricing.facts import Market
 
@@ -57,6 +58,9 @@ class Platform(Protocol):
 
     async def price_facts(self) -> Market:
         """What prices read of the market and of sellers' classes, at most a few seconds old."""
+
+    async def pauses(self) -> Pauses:
+        """What is paused, at most a few seconds old."""
 
     def now(self) -> datetime:
         """The time, UTC and aware."""

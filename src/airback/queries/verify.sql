@@ -283,7 +283,7 @@ WITH RECURSIVE sides AS (
     FROM sides s WHERE s.far_side IS NOT NULL
 )
 SELECT far_side, (SELECT e.at FROM effects e WHERE e.book = $1 AND e.far_side = s.far_side ORDER BY e.at LIMIT 1) AS since
-FROM sides s WHERE far_side <> 'subscribers' AND far_side NOT LIKE 'messenger:%' ORDER BY far_side
+FROM sides s WHERE far_side <> 'subscribers' AND far_side NOT LIKE 'messenger:%' AND far_side NOT LIKE 'outlet:%' ORDER BY far_side
 
 -- name: oldest_open
 -- 8. What is still open at each far side was sent from when on.

@@ -20,6 +20,8 @@ from typing import Any, Final, Self
 from pyreqwest.client import ClientBuilder
 from pyreqwest.exceptions import PyreqwestError
 
+from airback.sandbox import notices
+
 #: Amounts wanted, in yuan. Those of 500 and more take any card; the small ones are somebody's monthly top-up.
 AMOUNTS_YUAN: Final = (30, 50, 100, 200, 300, 500, 500, 1_000, 1_000, 2_000)
 #: A card is redeemed whole, so some demands must have room for the largest face value, in fen.
@@ -63,7 +65,7 @@ class _Batch:
 
 
 class Reseller:
-    """One outlet's buyer. `seed` draws numbers, amounts and prices; `open_target_fen` is per carrier."""
+    """One outlet's buyer. `seed` draws numbers, amounts and prices; `open_target_fen` is per carrier. `told`: it wants notices."""
 
     def __init__(
         self,
@@ -75,8 +77,10 @@ class Reseller:
         seed: int,
         open_target_fen: int,
         now: Callable[[], datetime],
+        told: bool = False,
     ) -> None:
         self.placed = Placed()
+        self._to_register = told
         self._api_url = api_url.rstrip("/")
         self._sandbox_url = sandbox_url.rstrip("/")
         self._carriers = tuple(carriers)
@@ -108,6 +112,8 @@ class Reseller:
 
     async def _step(self) -> int:
         before = self.placed.demands
+        if self._to_register:
+            await self._register()
         if self._unanswered is not None:
             await self._send(self._unanswered)
         open_fen, roomy, free_fen = await self._look()
@@ -123,6 +129,14 @@ class Reseller:
             self._unanswered = _Batch(key=f"reseller-{secrets.token_hex(12)}", body=body)
             await self._send(self._unanswered)
         return self.placed.demands - before
+
+    async def _register(self) -> None:
+        """Ask to be told of fills, and tell our receiver what notices will be signed with."""
+        body = json.dumps({"url": self._sandbox_url + notices.PATH}).encode()
+        said = await self._ask("POST", f"{self._api_url}/v1/webhook", body=body)
+        secret = json.dumps({"secret": said["secret"]}).encode()
+        await self._ask("POST", self._sandbox_url + notices.SECRET_PATH, body=secret)
+        self._to_register = False
 
     async def _look(self) -> tuple[dict[str, int], dict[str, int], int]:
         """Open fen by carrier, demands with room for the largest card by carrier, free deposit."""
@@ -228,6 +242,7 @@ async def run(
     every_s: float = 1.0,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ready: asyncio.Event | None = None,
+    told: bool = False,
 ) -> Placed:
     """Keep demands coming until `stop` is set; what was placed.
 
@@ -242,6 +257,7 @@ async def run(
         seed=seed,
         open_target_fen=open_target_fen,
         now=now,
+        told=told,
     ) as reseller:
         pause_s = 0.1
         while not stop.is_set():

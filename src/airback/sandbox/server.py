@@ -21,7 +21,7 @@ from urllib.parse import parse_qsl, unquote
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from airback.sandbox import alipay, camara, desk, faults, messages, sms, tmf654, tokens
+from airback.sandbox import alipay, camara, desk, faults, messages, notices, sms, tmf654, tokens
 from airback.sandbox.accounts import Accounts
 from airback.sandbox.faults import Faults
 from airback.sandbox.messages import MessageBook
@@ -74,6 +74,7 @@ def far_sides(frame: Frame) -> list[Plug]:
         desk.plug(frame, accounts),
         alipay.plug(frame),
         sms.plug(frame),
+        notices.plug(frame),
     ]
 
 

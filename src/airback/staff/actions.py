@@ -37,6 +37,7 @@ class Form(StrEnum):
     SETTLEMENT = "settlement"
     DAY = "day"
     BOOKED = "booked"
+    LINE = "line"
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +229,58 @@ ACTIONS: Final = MappingProxyType(
                 compared=frozenset({"version"}),
             ),
             Action(
+                name="finance:deposit:withdraw",
+                propose=Permission.PROPOSE_DEPOSIT,
+                approve=Permission.APPROVE_DEPOSIT,
+                zh="退还渠道保证金",
+                en="Pay back an outlet's deposit",
+                before=(_OUTLET, Field("free_fen", Form.FEN, "提议时可退", "Free when proposed")),
+                after=(_OUTLET, Field("amount_fen", Form.FEN, "退还金额", "Amount to pay back")),
+            ),
+            Action(
+                name="finance:credit_line:set",
+                propose=Permission.PROPOSE_DEPOSIT,
+                approve=Permission.APPROVE_DEPOSIT,
+                zh="设定渠道授信额度",
+                en="Set an outlet's credit line",
+                before=(_OUTLET, Field("line_fen", Form.LINE, "现有授信", "Credit line now")),
+                after=(_OUTLET, Field("amount_fen", Form.LINE, "授信额度", "Credit line")),
+                compared=frozenset({"line_fen"}),
+            ),
+            Action(
+                name="market:outlet:terms",
+                propose=Permission.PROPOSE_OUTLET,
+                approve=Permission.APPROVE_OUTLET,
+                zh="登记渠道条款",
+                en="Set an outlet's terms",
+                before=(
+                    Field("version", Form.TEXT, "现行版本", "Last version"),
+                    Field("document", Form.DOCUMENT, "条款", "Terms"),
+                ),
+                after=(
+                    _OUTLET,
+                    Field("name", Form.TEXT, "名称", "Name"),
+                    Field("effective_at", Form.TIME, "生效时间", "In force from"),
+                    Field("document", Form.DOCUMENT, "条款", "Terms"),
+                ),
+                compared=frozenset({"version"}),
+            ),
+            Action(
+                name="operations:pause:lift",
+                propose=Permission.PROPOSE_RESUME,
+                approve=Permission.APPROVE_RESUME,
+                zh="解除局部暂停",
+                en="Lift a pause",
+                before=(
+                    Field("kind", Form.TEXT, "暂停类别", "Kind of pause"),
+                    Field("subject", Form.TEXT, "暂停对象", "What is paused"),
+                    Field("reason", Form.TEXT, "暂停原因", "Reason of the pause"),
+                ),
+                after=(Field("pause", Form.TEXT, "暂停编号", "Pause"),),
+                compared=frozenset({"kind", "subject"}),
+                valid_for=timedelta(hours=24),
+            ),
+            Action(
                 name="pricing:rate_card:publish",
                 propose=Permission.PROPOSE_RATE_CARD,
                 approve=Permission.APPROVE_RATE_CARD,
@@ -398,6 +451,7 @@ KIND_NAMES: Final = MappingProxyType(
         Kind.RELEASE: ("解冻", "Release"),
         Kind.PAY: ("付款", "Pay"),
         Kind.NOTIFY: ("通知", "Notify"),
+        Kind.WEBHOOK: ("渠道通知", "Outlet notice"),
     }
 )
 
@@ -453,7 +507,7 @@ def shown(value: Any, *, form: Form, language: str) -> str | None:
     if value is None:
         return None
     second = 0 if language.startswith("zh") else 1
-    if form is Form.FEN and isinstance(value, int) and not isinstance(value, bool):
+    if form in (Form.FEN, Form.LINE) and isinstance(value, int) and not isinstance(value, bool):
         whole, _, part = yuan(abs(value)).partition(".")
         return f"{'−' if value < 0 else ''}¥{int(whole):,}.{part}"
     if form is Form.FLAG and isinstance(value, bool):
@@ -477,10 +531,10 @@ def parse_time(text: str) -> datetime | None:
 
 def _check_value(field: Field, value: Any) -> None:
     form = field.form
-    if form is Form.FEN:
+    if form in (Form.FEN, Form.LINE):
         if isinstance(value, bool) or not isinstance(value, int):
             raise Refused("amount_not_a_number", field=field.key)
-        if value <= 0:
+        if value < 0 or (value == 0 and form is Form.FEN):
             raise Refused("amount_not_positive", field=field.key)
         if value > MAX_FEN:
             raise Refused("amount_above_limit", field=field.key)

@@ -43,6 +43,8 @@ class Permission(StrEnum):
     APPROVE_DEPOSIT = "deposit:approve"
     PROPOSE_RATE_CARD = "rate_card:propose"
     APPROVE_RATE_CARD = "rate_card:approve"
+    PROPOSE_OUTLET = "outlet:propose"
+    APPROVE_OUTLET = "outlet:approve"
     PROPOSE_EFFECT = "effect:propose"
     APPROVE_EFFECT = "effect:approve"
     PROPOSE_ORDER = "order:propose"
@@ -81,7 +83,15 @@ GRANTS: Final = MappingProxyType(
     {
         R.ADMINISTRATOR: _READ_ALL | {P.READ_STAFF, P.MANAGE_STAFF, P.APPROVE_PAUSE, P.APPROVE_LICENCE},
         R.PRICING: frozenset(
-            {P.READ_OUTLETS, P.READ_PRICES, P.READ_PROPOSALS, P.PROPOSE_RATE_CARD, P.APPROVE_RATE_CARD}
+            {
+                P.READ_OUTLETS,
+                P.READ_PRICES,
+                P.READ_PROPOSALS,
+                P.PROPOSE_RATE_CARD,
+                P.APPROVE_RATE_CARD,
+                P.PROPOSE_OUTLET,
+                P.APPROVE_OUTLET,
+            }
         ),
         R.RISK: _READ_ALL | {P.READ_EXCHANGES, P.PROPOSE_PAUSE, P.APPROVE_PAUSE, P.APPROVE_RESUME},
         R.COMPLIANCE: _READ_ALL
@@ -113,6 +123,7 @@ GRANTS: Final = MappingProxyType(
             P.PROPOSE_SPLIT,
             P.APPROVE_SPLIT,
             P.APPROVE_RATE_CARD,
+            P.APPROVE_OUTLET,
             P.APPROVE_EFFECT,
             P.APPROVE_ORDER,
             P.PROPOSE_PAUSE,
@@ -135,6 +146,7 @@ GRANTS: Final = MappingProxyType(
             P.READ_EXCHANGES,
             P.CANCEL_ORDERS,
             P.PROPOSE_BREAK,
+            P.PROPOSE_OUTLET,
             P.PROPOSE_EFFECT,
             P.APPROVE_EFFECT,
             P.PROPOSE_ORDER,

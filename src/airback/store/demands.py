@@ -23,6 +23,7 @@ class NewDemand:
     amount_fen: int
     price_ppm: int
     deadline_at: datetime
+    bid_id: int | None = None
 
 
 async def taken_refs(conn: asyncpg.Connection, *, book: int, outlet: str, refs: Sequence[str]) -> set[str]:
@@ -53,6 +54,7 @@ async def place(
         [d.amount_fen for d in demands],
         [d.price_ppm for d in demands],
         [d.deadline_at for d in demands],
+        [d.bid_id for d in demands],
     )
     return {row["id"] for row in rows}
 

@@ -10,10 +10,12 @@ SELECT outlet FROM outlets WHERE book = $1 AND outlet = $2 FOR UPDATE
 -- New demands and their open rows. One whose reference was taken meanwhile is not returned. From here on only the
 -- book's writer changes `open_demands`.
 WITH placed AS (
-    INSERT INTO demands (book, id, outlet, client_ref, carrier, number, amount_fen, price_ppm, deadline_at, created_at)
-    SELECT $1, d.id, $2, d.client_ref, d.carrier, d.number, d.amount_fen, d.price_ppm, d.deadline_at, $3
-    FROM unnest($4::bigint[], $5::text[], $6::text[], $7::text[], $8::bigint[], $9::integer[], $10::timestamptz[])
-        AS d (id, client_ref, carrier, number, amount_fen, price_ppm, deadline_at)
+    INSERT INTO demands (book, id, outlet, client_ref, carrier, number, amount_fen, price_ppm, deadline_at, created_at,
+                         bid_id)
+    SELECT $1, d.id, $2, d.client_ref, d.carrier, d.number, d.amount_fen, d.price_ppm, d.deadline_at, $3, d.bid_id
+    FROM unnest($4::bigint[], $5::text[], $6::text[], $7::text[], $8::bigint[], $9::integer[], $10::timestamptz[],
+                $11::bigint[])
+        AS d (id, client_ref, carrier, number, amount_fen, price_ppm, deadline_at, bid_id)
     ORDER BY d.client_ref, d.id
     ON CONFLICT DO NOTHING
     RETURNING id, outlet, carrier, number, price_ppm, amount_fen, deadline_at

@@ -18,6 +18,15 @@ PAGES = {
     "/console/effects": "orders:read",
     "/console/approvals": "proposals:read",
     "/console/outlets": "outlets:read",
+    "/console/outlet/{yida}": "outlets:read",
+    "/console/outlets/terms": "outlet:propose",
+    "/console/outlets/terms?kind=carrier_own": "outlet:propose",
+    "/console/outlets/terms?outlet=yida": "outlet:propose",
+    "/console/market/bids": "outlets:read",
+    "/console/pauses": "outlets:read",
+    "/console/approvals/propose/withdraw": "deposit:propose",
+    "/console/approvals/propose/credit-line?about=yida": "deposit:propose",
+    "/console/approvals/propose/lift": "resume:propose",
     "/console/money": "money:read",
     "/console/breaks": "money:read",
     "/console/breaks?show=all": "money:read",
@@ -57,6 +66,7 @@ def fill(path: str, made: dict[str, Any]) -> str:
         cor=made["cor"],
         draft=made["draft"],
         version=1,
+        yida="yida",
     )
 
 

@@ -18,10 +18,14 @@ from airback.domain import ids
 from airback.domain.canonical import canonical
 from airback.engine import sign_in
 from airback.ledger.accounts import account
+from airback.market.pauses import Pauses
+from airback.market.profiles import PROFILES
+from airback.market.terms import ChannelKind
 from airback.pricing.cards import RateCard, parse_card
 from airback.pricing.default_card import DEFAULT_CARD
 from airback.pricing.facts import Market
 from airback.staff import passwords
+from airback.store import pauses
 from airback.store import staff as store
 from airback.web.console.routes import CONSOLE_ROUTERS
 from airback.web.static_files import serve_static
@@ -55,6 +59,9 @@ class StillPlatform:
 
     async def price_facts(self) -> Market:
         return Market()
+
+    async def pauses(self) -> Pauses:
+        return await pauses.standing(self.pool, book=BOOK, now=self.now())
 
     def now(self) -> datetime:
         return self.clock
@@ -403,6 +410,47 @@ async def insert_account(
     return made.id
 
 
+async def furnish_outlet(conn: asyncpg.Connection, *, now: datetime) -> None:
+    """Terms of one outlet, where it is told, two notices, and a pause."""
+    document = PROFILES[ChannelKind.VERTICAL].draft()
+    document |= {"daily_fen": 20_000_000, "funds": "bank", "per_minute": 60}
+    document |= {"settle_from_days": 0, "settle_to_days": 1}
+    await conn.execute(
+        "INSERT INTO outlet_terms (book,outlet,version,document,effective_at,proposed_by,approved_by,created_at) "
+        "VALUES ($1,'yida',1,$2,$3,'wang.fang','liu.yang',$3)",
+        BOOK,
+        document,
+        now - timedelta(days=9),
+    )
+    await conn.execute(
+        "INSERT INTO outlet_hooks (book,outlet,url,secret,created_at) VALUES ($1,'yida','https://yida.example/',$2,$3)",
+        BOOK,
+        b"sealed",
+        now,
+    )
+    for n, (result, status) in enumerate((("succeeded", 200), ("failed", 410))):
+        at = now - timedelta(hours=n + 1)
+        effect = order_id(60 * (n + 1), 7, now=now)
+        await insert_effect(conn, id=effect, kind="webhook", far_side="outlet:yida", at=at, amount_fen=0)
+        code = None if result == "succeeded" else "hook_refused"
+        await insert_result(
+            conn, effect=effect, n=0, result=result, at=at, code=code, detail={"status": status}
+        )
+    await conn.execute(
+        "INSERT INTO standing_bids (book,id,outlet,carrier,numbers,price_ppm,order_fen,daily_fen,speed,created_at) "
+        "VALUES ($1,9,'yida','cmcc',$2,940000,10000,500000,'slow',$3)",
+        BOOK,
+        ["13900139000", "13900139001"],
+        now - timedelta(days=2),
+    )
+    await conn.execute(
+        "INSERT INTO pauses (book,id,kind,subject,reason_zh,reason_en,since,begun_by) "
+        "VALUES ($1,3,'province','65','该地区运营商系统升级','The carrier there is being upgraded',$2,'wang.fang')",
+        BOOK,
+        now - timedelta(hours=3),
+    )
+
+
 async def furnish(pool: asyncpg.Pool, *, now: datetime = START, mark: str = "") -> dict[str, Any]:
     """A day's business in every table the console reads. `mark` is put into every free text (for canaries)."""
     made: dict[str, Any] = {}
@@ -524,6 +572,7 @@ async def furnish(pool: asyncpg.Pool, *, now: datetime = START, mark: str = "") 
                 50_000 * (n + 1),
                 now + timedelta(minutes=40 + n),
             )
+        await furnish_outlet(conn, now=now)
         # ledger
         cash = await insert_account(conn, "cash:safeguarded", debits=5_200_000, credits=100_000)
         await insert_account(conn, "cash:own", debits=3_000_000)

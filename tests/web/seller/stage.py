@@ -15,11 +15,13 @@ from litestar import Litestar
 from litestar.datastructures import State as AppState
 
 from airback.domain.ports.carrier import CodeCheck, CodeRefused, FarSideUnreachable, LineStatus
+from airback.market.pauses import Pauses
 from airback.pricing.cards import RateCard
 from airback.pricing.facts import Market
+from airback.store import pauses
 from airback.web.routes import SELLER_ROUTERS
 from tests.engine.far_sides import FakeSubscribers
-from tests.engine.street import CARD, Street
+from tests.engine.street import BOOK, CARD, Street
 
 RIGHT_CODE = "246810"
 NUMBER = "13800138000"
@@ -72,6 +74,9 @@ class StagePlatform:
 
     async def price_facts(self) -> Market:
         return self.market
+
+    async def pauses(self) -> Pauses:
+        return await pauses.standing(self.street.pool, book=BOOK, now=self.now())
 
     def now(self) -> datetime:
         return datetime.now(UTC) + self.ahead

@@ -82,7 +82,8 @@ class HttpFarSide:
     """One far side at one base URL.
 
     `timeout_s` bounds a whole call from connecting to the last byte, `concurrency` the calls in flight; a call
-    that gets no place within `timeout_s` is `NotSent`. `now` dates the exchanges.
+    that gets no place within `timeout_s` is `NotSent`. `address` (name, address, port): where that name leads, without
+    asking for it. `now` dates the exchanges.
     """
 
     def __init__(
@@ -95,6 +96,7 @@ class HttpFarSide:
         headers: Mapping[str, str] | None = None,
         redaction: Redaction | None = None,
         most_answer_bytes: int = MOST_ANSWER_BYTES,
+        address: tuple[str, str, int] | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         parts = urlsplit(base_url)
@@ -120,7 +122,7 @@ class HttpFarSide:
         # Our own queue rather than the library's: its clock would run while a call waits for its turn, and call
         # lost what never left.
         self._places = asyncio.Semaphore(concurrency)
-        self._client = (
+        builder = (
             ClientBuilder()
             .default_headers({"accept": "application/json", **(headers or {})})
             .user_agent("airback")
@@ -135,8 +137,8 @@ class HttpFarSide:
             .connect_timeout(timedelta(seconds=min(MOST_CONNECT_S, timeout_s / 2)))
             .pool_max_idle_per_host(concurrency)
             .pool_idle_timeout(timedelta(seconds=30))
-            .build()
         )
+        self._client = (builder if address is None else builder.resolve(*address)).build()
 
     async def call(
         self,

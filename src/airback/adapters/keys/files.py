@@ -54,6 +54,7 @@ PURPOSES: Final[dict[str, Algorithm]] = {
     "card_code": Algorithm.AES_256_GCM,
     "payee": Algorithm.AES_256_GCM,
     "effect": Algorithm.AES_256_GCM,
+    "webhook": Algorithm.AES_256_GCM,
     "card_index": Algorithm.HMAC_SHA_256,
     "seller_index": Algorithm.HMAC_SHA_256,
     "client_key": Algorithm.HMAC_SHA_256,

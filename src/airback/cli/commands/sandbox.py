@@ -13,6 +13,7 @@ async def run(arguments: argparse.Namespace) -> int:
         read(data=arguments.data),
         listen=arguments.listen,
         auth=not arguments.no_auth,
+        notices=arguments.notices,
         stop=processes.stop_event(),
         ready=lambda url: say(f"sandbox at {url}"),
     )

@@ -28,6 +28,9 @@ APPROVALS: Final = "/console/approvals"
 #: The address of each action's form below `APPROVALS/propose/`.
 FORMS: Final[Mapping[str, str]] = {
     "deposit": "finance:deposit:credit",
+    "withdraw": "finance:deposit:withdraw",
+    "credit-line": "finance:credit_line:set",
+    "lift": "operations:pause:lift",
     "float": "finance:float:credit",
     "effect": "operations:effect:resolve",
     "order": "operations:order:decide",

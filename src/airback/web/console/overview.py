@@ -129,20 +129,3 @@ async def money_page(request: AnyRequest) -> Response[Any]:
             more=f"{rows[PAGE - 1].code}|{rows[PAGE - 1].asset}" if len(rows) > PAGE else None,
             prefix=prefix,
         )
-
-
-@get("/outlets", name="console-outlets")
-async def outlets_page(request: AnyRequest) -> Response[Any]:
-    """Outlets with their deposits, and the book of open demands."""
-    who = await visitor(request, needs=Permission.READ_OUTLETS)
-    here = platform(request)
-    async with here.pool.acquire() as conn:
-        return await show(
-            request,
-            who,
-            "outlets.html",
-            section="outlets",
-            conn=conn,
-            outlets=await console.outlets(conn, book=here.book),
-            demands=await console.demand_book(conn, book=here.book),
-        )

@@ -6,7 +6,7 @@ Each form shows what stands now, reads what shall be, and hands both to `engine.
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, time, timedelta
-from typing import Any
+from typing import Any, Final
 
 import asyncpg
 from litestar import Response, get, post
@@ -18,9 +18,10 @@ from airback.domain.assets import CARRIERS
 from airback.domain.money import MoneyError, parse_yuan
 from airback.domain.refusals import Refused
 from airback.engine import propose
+from airback.engine.outlets import CREDIT_LINE, WITHDRAW
 from airback.ledger.split import payable_account
 from airback.orders.states import State
-from airback.queries import console, margin
+from airback.queries import console, margin, outlets
 from airback.reconciliation.breaks import State as BreakState
 from airback.staff.actions import (
     ACTIONS,
@@ -32,7 +33,7 @@ from airback.staff.actions import (
     STOP,
     Action,
 )
-from airback.store import licences, statements
+from airback.store import licences, pauses, statements
 from airback.web.console.approvals import APPROVALS, FORMS
 from airback.web.console.desk import (
     MOST_BODY,
@@ -45,9 +46,12 @@ from airback.web.console.desk import (
     show,
     visitor,
 )
-from airback.web.console.typed import moment_of, read_document
+from airback.web.console.typed import effective_at, read_document
 from airback.web.layout import language_of
 from airback.web.templates import BEIJING
+
+#: Forms that name an outlet on record.
+_OF_OUTLETS: Final = ("deposit", "withdraw", "credit-line")
 
 
 def _action(form: str) -> Action:
@@ -65,6 +69,18 @@ async def _stands(
         case "finance:deposit:credit":
             balance = await console.balance_fen(conn, book=here.book, code=f"deposit:{about}")
             return {"outlet": about, "balance_fen": balance} if about else {}
+        case "finance:deposit:withdraw":
+            if not about:
+                return {}
+            money = await outlets.money(conn, book=here.book, outlet=about)
+            return {"outlet": about, "free_fen": money.own_free_fen}
+        case "finance:credit_line:set":
+            if not about:
+                return {}
+            money = await outlets.money(conn, book=here.book, outlet=about)
+            return {"outlet": about, "line_fen": money.line_fen}
+        case "operations:pause:lift":
+            return await _pause_stands(conn, here.book, about)
         case "finance:float:credit":
             return {"balance_fen": await console.balance_fen(conn, book=here.book, code="float")}
         case "finance:party:pay":
@@ -112,6 +128,24 @@ async def _stands(
                         "valid_until": licence.valid_until.astimezone(UTC).isoformat(),
                     }
             return {}
+
+
+async def _pause_stands(conn: asyncpg.Connection, book: int, about: str) -> dict[str, Any]:
+    pause_id = ids.parse_public("pau", about)
+    found = None if pause_id is None else await pauses.get(conn, book=book, pause_id=pause_id)
+    if found is None or found.lifted_at is not None:
+        return {}
+    pause = found.pause
+    return {"kind": str(pause.kind), "subject": pause.subject, "reason": pause.reason_zh}
+
+
+async def _check_money(conn: asyncpg.Connection, book: int, action: Action, after: Mapping[str, Any]) -> None:
+    """Refuse an amount that the outlet's money does not allow now; the writer looks again when he gets there."""
+    found = await outlets.money(conn, book=book, outlet=after["outlet"])
+    if action.name == WITHDRAW and after["amount_fen"] > found.own_free_fen:
+        raise Refused("deposit_in_use", field="amount_fen")
+    if action.name == CREDIT_LINE and found.line_fen - after["amount_fen"] > found.free_fen:
+        raise Refused("credit_line_in_use", field="amount_fen")
 
 
 async def _correction(conn: asyncpg.Connection, book: int, about: str) -> console.CorrectionRow | None:
@@ -186,7 +220,7 @@ async def _form(
             values=given,
             chosen=chosen or [],
             refused=refused,
-            outlets=await console.outlets(conn, book=here.book) if form == "deposit" else [],
+            outlets=await console.outlets(conn, book=here.book) if form in _OF_OUTLETS else [],
             effects=await console.open_effects(conn, book=here.book, limit=100)
             if form == "effect" and not stands
             else [],
@@ -281,7 +315,7 @@ async def propose_form(request: AnyRequest, form: FromPath[str]) -> Response[Any
             subject, after = _read(form, values, chosen, stands=stands, book=here.book, now=here.now())
             if form == "correction":
                 await _check_correction(conn, here.book, after)
-            if form == "deposit" and about not in {
+            if form in _OF_OUTLETS and about not in {
                 outlet.outlet for outlet in await console.outlets(conn, book=here.book)
             }:
                 raise Refused("not_found", field="outlet")
@@ -291,6 +325,8 @@ async def propose_form(request: AnyRequest, form: FromPath[str]) -> Response[Any
                 raise Refused("not_found", field="scope")
             if form == "party" and after["amount_fen"] > stands["balance_fen"]:
                 raise Refused("party_balance_short", field="amount_fen")
+            if action.name in (WITHDRAW, CREDIT_LINE):
+                await _check_money(conn, here.book, action, after)
             proposal = await propose.propose(
                 conn,
                 book=here.book,
@@ -330,6 +366,18 @@ def _read(
     match form:
         case "deposit":
             return values["about"], {"outlet": values["about"], "amount_fen": _fen(values["amount"])}
+        case "withdraw":
+            return values["about"], {"outlet": values["about"], "amount_fen": _fen(values["amount"])}
+        case "credit-line":
+            zero = values["amount"] in ("0", "0.00")
+            return values["about"], {
+                "outlet": values["about"],
+                "amount_fen": 0 if zero else _fen(values["amount"]),
+            }
+        case "lift":
+            if not stands:
+                raise Refused("pause_over", field="pause")
+            return values["about"], {"pause": values["about"]}
         case "float":
             return "float", {"amount_fen": _fen(values["amount"])}
         case "booking":
@@ -354,7 +402,7 @@ def _read(
             return values["about"], {
                 "scope": values["about"],
                 "document": read_document(values["document"]),
-                "effective_at": _at(moment_of(values["effective"], field="effective_at") or now),
+                "effective_at": effective_at(values["effective"], now=now),
             }
         case "pause":
             if stands.get("routing") is False:
@@ -413,7 +461,3 @@ def _day(text: str, *, field: str, plus: int = 0) -> str:
     except (ValueError, OverflowError):
         raise Refused("field_invalid", field=field) from None
     return datetime.combine(day, time(), tzinfo=BEIJING).astimezone(UTC).isoformat()
-
-
-def _at(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="seconds")

@@ -1,7 +1,7 @@
 """What people type into the console's forms, read strictly: documents as JSON, times on Beijing's clock."""
 
 import json
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from airback.domain.refusals import Refused
@@ -27,6 +27,12 @@ def moment_of(text: str, *, field: str) -> datetime | None:
         return datetime.strptime(text, "%Y-%m-%dT%H:%M").replace(tzinfo=BEIJING)
     except ValueError:
         raise Refused("field_invalid", field=field) from None
+
+
+def effective_at(text: str, *, now: datetime) -> str:
+    """The same as an ISO time in UTC; an empty text means as soon as it is approved."""
+    moment = moment_of(text, field="effective_at") or now
+    return moment.astimezone(UTC).isoformat(timespec="seconds")
 
 
 def _no_float(text: str) -> Any:

@@ -15,6 +15,9 @@ from airback.domain.assets import CARRIERS, CNY
 from airback.domain.effects import Result
 from airback.domain.refusals import REFUSALS
 from airback.ledger.split import KIND_NAMES as SHARE_NAMES
+from airback.market.pauses import PauseKind
+from airback.market.profiles import PROFILES
+from airback.market.terms import FundsOutlet
 from airback.orders.corrections import Bearer, Settlement
 from airback.orders.corrections import Kind as CorrectionKind
 from airback.orders.corrections import State as CorrectionState
@@ -167,6 +170,23 @@ SEGMENT: Final = MappingProxyType(
         "day": Word("按日", "By day"),
     }
 )
+CHANNEL: Final = MappingProxyType({kind: Word(one.zh, one.en) for kind, one in PROFILES.items()})
+FUNDS: Final = MappingProxyType(
+    {
+        FundsOutlet.CARRIER_WALLET: Word("运营商钱包", "Carrier's wallet"),
+        FundsOutlet.BANK: Word("银行账户", "Bank account"),
+        FundsOutlet.ECNY: Word("数字人民币", "Digital yuan"),
+        FundsOutlet.PLATFORM_CREDIT: Word("平台余额", "Platform credit"),
+    }
+)
+PAUSE: Final = MappingProxyType(
+    {
+        PauseKind.CARRIER: Word("运营商", "Carrier", ORANGE),
+        PauseKind.PROVINCE: Word("地区", "Region", ORANGE),
+        PauseKind.OUTLET: Word("渠道", "Outlet", ORANGE),
+        PauseKind.RAIL: Word("付款渠道", "Rail", ORANGE),
+    }
+)
 OUTLET_KIND: Final = MappingProxyType({"house": Word("平台自营", "House", BLUE)})
 
 BOOKED: Final = MappingProxyType({line: Word(*names) for line, names in BOOKED_NAMES.items()})
@@ -179,6 +199,7 @@ ACCOUNT: Final = MappingProxyType(
         "clearing": Word("渠道在途", "Clearing at rails"),
         "float": Word("自有备付资金", "Operator's float"),
         "deposit": Word("渠道保证金", "Outlets' deposits"),
+        "receivable": Word("渠道授信", "Lent to outlets"),
         "proceeds": Word("待分配货款", "Proceeds to split"),
         "payable": Word("应付卖家", "Payable to sellers"),
         "stored": Word("卖家平台余额", "Sellers' platform credit"),
@@ -224,6 +245,7 @@ ALARM: Final = MappingProxyType(
         "payout_delayed": Word("付款一再未成功", "Payment keeps failing", ORANGE),
         "payout_failed": Word("付款被拒", "Payment refused", ORANGE),
         "delivery_failed": Word("送达失败", "Delivery failed", ORANGE),
+        "notice_failed": Word("渠道没有收下通知", "An outlet took no notice", ORANGE),
         "release_failed": Word("解冻失败", "Release failed", ORANGE),
         "no_taker": Word("无处送达", "Nobody takes it", ORANGE),
         "seller_silent": Word("卖家未答复", "Seller silent", ORANGE),
@@ -249,6 +271,8 @@ _SOURCES: Final = {
     "carrier": ("运营商", "Carrier"),
     "rail": ("付款渠道", "Rail"),
     "messenger": ("短信", "Messenger"),
+    "outlet": ("渠道", "Outlet"),
+    "market": ("市场", "Market"),
 }
 
 EXPLANATION: Final = MappingProxyType(
@@ -367,6 +391,9 @@ POSTING: Final = MappingProxyType(
         "reversal": Word("冲正", "Reversal"),
         "reversal_backing": Word("冲正的备付金", "Safeguarded for a reversal"),
         "deposit": Word("渠道充值", "Outlet's deposit"),
+        "deposit_back": Word("退还保证金", "Deposit paid back"),
+        "credit_line": Word("渠道授信", "Credit line"),
+        "credit_line_backing": Word("授信的备付金", "Safeguarded for a credit line"),
         "float": Word("自有资金", "Operator's float"),
         "settle": Word("对账结算", "Settled by a statement"),
         "correct": Word("对账更正", "Corrected by two people"),
@@ -394,6 +421,9 @@ _TABLES: Final[Mapping[str, Mapping[Any, Word]]] = MappingProxyType(
         "cancel": CANCEL,
         "rail": RAIL,
         "outlet": OUTLET_KIND,
+        "channel": CHANNEL,
+        "funds": FUNDS,
+        "pause": PAUSE,
         "account": ACCOUNT,
         "alarm": ALARM,
         "explanation": EXPLANATION,

@@ -141,6 +141,7 @@ async def _submit(visit: Visit, draft: Draft, quote: Quote, code: str | None) ->
             idempotency=(quote.id, hashlib.sha256(canonical(said)).digest()),
             rails={rail: each.capabilities for rail, each in platform.rails.items()},
             hold_kinds={code: each.capabilities.hold for code, each in platform.carriers.items()},
+            pauses=await platform.pauses(),
         )
     except Refused as refused:
         return refused

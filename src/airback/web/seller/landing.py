@@ -5,14 +5,16 @@ from typing import Any, Final
 from litestar import Request, Response, get, post
 from litestar.params import FromPath
 
+from airback.domain.assets import CARRIERS
 from airback.domain.refusals import Refused
+from airback.market.pauses import PauseKind
 from airback.orders.intake import AGREEMENT
 from airback.pricing.cards import RateCard
 from airback.pricing.schedule import spans
 from airback.queries.platform import Platform
 from airback.web.seller import prices
 from airback.web.seller.session import new_session
-from airback.web.seller.visit import open_visit
+from airback.web.seller.visit import Visit, open_visit
 
 _MOST_HISTORY: Final = 20
 
@@ -32,7 +34,25 @@ async def start(request: Request[Any, Any, Any]) -> Response[str]:
     card = await rate_card(visit.platform)
     facts = (await visit.platform.price_facts()).of
     shown = prices.hundred(card, language=visit.language, now=visit.now, facts=facts) if card else []
-    return visit.show("landing.html", {"prices": shown})
+    return visit.show("landing.html", {"prices": shown, "paused": await _paused(visit, card)})
+
+
+async def _paused(visit: Visit, card: RateCard | None) -> list[tuple[str, str, str]]:
+    """What is not bought or paid out at present, each with its reason, in the reader's language."""
+    standing = await visit.platform.pauses()
+    told = []
+    for pause in standing.every:
+        if pause.kind is PauseKind.OUTLET or (pause.until is not None and pause.until <= visit.now):
+            continue  # whom we sell to is nothing of the seller's
+        subject = pause.subject
+        if pause.kind is PauseKind.CARRIER and subject in CARRIERS:
+            subject = CARRIERS[subject].zh if visit.language == "zh" else CARRIERS[subject].en
+        elif pause.kind is PauseKind.RAIL:
+            rail = None if card is None else card.rails.get(subject)
+            if rail is not None:
+                subject = rail.factor.zh if visit.language == "zh" else rail.factor.en
+        told.append((str(pause.kind), subject, pause.reason(visit.language)))
+    return told
 
 
 @get("/rates", include_in_schema=False)

@@ -65,6 +65,7 @@ async def estimate(
 ) -> Estimate:
     """The net of a price that is not offered yet, to a seller of the lowest class. Raises `Refused`."""
     market = await platform.price_facts()
+    await _bought(platform, carrier=carrier, province=province, rail=rail, now=now)
     body = make_quote(
         book=platform.book,
         card=await platform.rate_card(),
@@ -89,6 +90,7 @@ async def estimate(
 async def offer(platform: Platform, draft: Draft, *, seller_ref: str, now: datetime) -> Quote:
     """A fresh signed quote for a draft. Raises `Refused`."""
     market, seller = await platform.price_facts(), f"{CLIENT}/{seller_ref}"
+    await _bought(platform, carrier=draft.carrier, province=draft.province, rail=draft.rail, now=now)
     body = make_quote(
         book=platform.book,
         card=await platform.rate_card(),
@@ -108,6 +110,15 @@ async def offer(platform: Platform, draft: Draft, *, seller_ref: str, now: datet
         issued_at=now,
     )
     return read_quote(sign_quote(body, keys=platform.keys))
+
+
+async def _bought(
+    platform: Platform, *, carrier: str, province: str | None, rail: str, now: datetime
+) -> None:
+    """Raise `Refused` `paused`, with its reason, when this is not bought or paid out that way now."""
+    paused = (await platform.pauses()).buying(carrier=carrier, province=province, rail=rail, at=now)
+    if paused is not None:
+        raise paused.at(field=None)
 
 
 def pack(quote: Quote) -> str:

@@ -1,0 +1,1 @@
+"""Outlets: telling them of fills and prices."""

@@ -1,0 +1,120 @@
+"""Outlets told by webhook: `POST` to the address an outlet gave, signed as Standard Webhooks says (v1, HMAC-SHA256).
+
+Headers `webhook-id` (the notice's reference, the same at each try), `webhook-timestamp` (seconds, of this try) and
+`webhook-signature`. Any 2xx means taken; 410 means never again; redirects are not followed.
+
+An address comes from a customer, so it must not lead into our own network: its name is resolved here, every address it
+resolves to must be public, and the connection is made to the one that was looked at, not to what a second look-up says.
+"""
+
+import asyncio
+import ipaddress
+import socket
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
+from typing import Final
+from urllib.parse import urlsplit
+
+from standardwebhooks import Webhook
+
+from airback.adapters.http.client import AnswerLost, HttpFarSide, NotSent
+from airback.domain.effects import Outcome, Result
+from airback.domain.ports.outlet import Notice
+
+MOST_ANSWER_BYTES: Final = 4096
+_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+_GONE: Final = 410
+
+Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
+
+
+class PrivateAddress(Exception):
+    """The name leads into a network that customers may not reach through us."""
+
+
+async def resolve_name(host: str, port: int) -> Sequence[str]:
+    """Every address of a name, as the system resolves it. Raises OSError."""
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return [str(address[4][0]) for address in found]
+
+
+def check_address(text: str, *, allow_loopback: bool) -> None:
+    """Raise `PrivateAddress` for an address that is not public. `allow_loopback`: this very machine is good too."""
+    address = ipaddress.ip_address(text.partition("%")[0])
+    if isinstance(address, ipaddress.IPv6Address):
+        # an IPv4 address in the form of an IPv6 one is judged as what it leads to
+        address = address.ipv4_mapped or address.sixtofour or address
+    if allow_loopback and address.is_loopback:
+        return
+    if not address.is_global or address.is_multicast or address.is_reserved or address.is_unspecified:
+        raise PrivateAddress(text)
+
+
+class WebhookOutlet:
+    """Tells any outlet at its own address. `allow_loopback` is for a sandbox on this machine; `now` dates the tries."""
+
+    def __init__(
+        self,
+        *,
+        now: Callable[[], datetime],
+        allow_loopback: bool,
+        resolve: Resolve = resolve_name,
+        timeout_s: float = 10,
+    ) -> None:
+        self._now = now
+        self._allow_loopback = allow_loopback
+        self._resolve = resolve
+        self._timeout_s = timeout_s
+
+    async def tell(self, notice: Notice) -> Outcome:
+        """Tell; see `airback.domain.ports.outlet.Outlet`."""
+        parts = urlsplit(notice.url)
+        host, scheme = parts.hostname or "", parts.scheme
+        try:
+            port = parts.port or _DEFAULT_PORTS[scheme]
+            async with asyncio.timeout(self._timeout_s):
+                addresses = await self._resolve(host, port)
+            for address in addresses:
+                check_address(address, allow_loopback=self._allow_loopback)
+        except (PrivateAddress, KeyError, ValueError):
+            return Outcome(Result.FAILED, code="hook_private")
+        except (OSError, TimeoutError, UnicodeError):
+            addresses = ()
+        if not addresses:
+            return Outcome(Result.UNKNOWN, code="not_sent")
+        if scheme == "http" and not all(
+            ipaddress.ip_address(one.partition("%")[0]).is_loopback for one in addresses
+        ):
+            return Outcome(Result.FAILED, code="hook_private")
+        at = self._now().astimezone(UTC)
+        headers = {
+            "content-type": "application/json",
+            "webhook-id": notice.ref,
+            "webhook-timestamp": str(int(at.timestamp())),
+            "webhook-signature": Webhook(notice.secret).sign(notice.ref, at, notice.body),
+        }
+        far_side = HttpFarSide(
+            name="outlet",
+            base_url=f"{scheme}://{parts.netloc}",
+            timeout_s=self._timeout_s,
+            concurrency=1,
+            most_answer_bytes=MOST_ANSWER_BYTES,
+            address=(host, addresses[0], port),
+            now=self._now,
+        )
+        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        try:
+            answer = await far_side.call("POST", path, content=notice.body.encode(), headers=headers)
+        except NotSent as error:
+            return Outcome(Result.UNKNOWN, code="not_sent", exchanges=(error.exchange,))
+        except AnswerLost as error:
+            return Outcome(Result.UNKNOWN, code="answer_lost", exchanges=(error.exchange,))
+        except ValueError:
+            return Outcome(Result.FAILED, code="hook_refused")
+        finally:
+            await far_side.close()
+        told = {"status": answer.status}
+        if 200 <= answer.status < 300:
+            return Outcome(Result.SUCCEEDED, detail=told, exchanges=(answer.exchange,))
+        result = Result.FAILED if answer.status == _GONE else Result.UNKNOWN
+        return Outcome(result, code="hook_refused", detail=told, exchanges=(answer.exchange,))

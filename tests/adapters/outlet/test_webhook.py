@@ -1,0 +1,143 @@
+"""Webhooks against a real server that checks each signature with the standard's own library."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime
+
+import pytest
+import pytest_asyncio
+from standardwebhooks import Webhook
+
+from airback.adapters.outlet.webhook import PrivateAddress, WebhookOutlet, check_address
+from airback.domain.effects import Result
+from tests.adapters.outlet.conformance import SECRET, OutletConformance, notice
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+class Receiver:
+    """An outlet's own server."""
+
+    def __init__(self) -> None:
+        self.outlet = WebhookOutlet(now=lambda: datetime.now(UTC), allow_loopback=True, timeout_s=2)
+        self.url = ""
+        self.taken: list[tuple[str, str]] = []
+        self.next = ""
+        self.paths: list[str] = []
+
+    def received(self) -> list[tuple[str, str]]:
+        return self.taken
+
+    def misbehave(self, what: str) -> None:
+        self.next = what
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+        headers = {
+            k.strip().lower(): v.strip() for k, _, v in (line.partition(":") for line in head[1:] if line)
+        }
+        body = await reader.readexactly(int(headers["content-length"]))
+        self.paths.append(head[0])
+        Webhook(SECRET).verify(body, headers)  # raises unless it is genuine and fresh
+        trick, self.next = self.next, ""
+        if trick in ("", "lose_answer"):
+            self.taken.append((headers["webhook-id"], body.decode()))
+        if trick != "lose_answer":
+            status = {"": "204 No Content", "refuse": "500 No", "gone": "410 Gone", "away": "302 Found"}[
+                trick
+            ]
+            writer.write(f"HTTP/1.1 {status}\r\nlocation: /elsewhere\r\ncontent-length: 0\r\n\r\n".encode())
+            await writer.drain()
+        writer.close()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def receiver() -> AsyncIterator[Receiver]:
+    made = Receiver()
+    server = await asyncio.start_server(made.serve, "127.0.0.1", 0)
+    made.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/hook?of=north"
+    async with server:
+        yield made
+
+
+@pytest.fixture
+def stage(receiver: Receiver) -> Receiver:
+    return receiver
+
+
+class TestWebhook(OutletConformance):
+    async def test_the_path_and_the_query_are_the_outlets_own(self, stage: Receiver) -> None:
+        await stage.outlet.tell(notice(stage))
+        assert stage.paths[-1] == "POST /hook?of=north HTTP/1.1"
+
+    async def test_a_redirect_is_not_followed(self, stage: Receiver) -> None:
+        stage.misbehave("away")
+        asked = len(stage.paths)
+        outcome = await stage.outlet.tell(notice(stage))
+        assert (outcome.result, outcome.detail) == (Result.UNKNOWN, {"status": 302})
+        assert len(stage.paths) == asked + 1
+
+    async def test_nobody_at_home_is_not_sent(self, stage: Receiver, unused_tcp_port: int) -> None:
+        outcome = await stage.outlet.tell(notice(stage, url=f"http://127.0.0.1:{unused_tcp_port}/"))
+        assert (outcome.result, outcome.code) == (Result.UNKNOWN, "not_sent")
+
+    async def test_this_machine_is_out_of_reach_unless_the_operator_allows_it(self, stage: Receiver) -> None:
+        strict = WebhookOutlet(now=lambda: datetime.now(UTC), allow_loopback=False)
+        asked = len(stage.paths)
+        outcome = await strict.tell(notice(stage))
+        assert (outcome.result, outcome.code) == (Result.FAILED, "hook_private")
+        assert len(stage.paths) == asked
+
+    async def test_a_name_that_leads_inside_is_refused_though_another_of_its_addresses_is_public(
+        self, stage: Receiver
+    ) -> None:
+        for found in (
+            ["10.0.0.7"],
+            ["93.184.215.14", "192.168.1.4"],
+            ["169.254.169.254"],
+            ["::ffff:127.0.0.1"],
+        ):
+
+            async def resolve(host: str, port: int, found: list[str] = found) -> Sequence[str]:
+                assert (host, port) == ("shop.example", 443)
+                return found
+
+            outlet = WebhookOutlet(now=lambda: datetime.now(UTC), allow_loopback=False, resolve=resolve)
+            outcome = await outlet.tell(notice(stage, url="https://shop.example/hook"))
+            assert (outcome.result, outcome.code) == (Result.FAILED, "hook_private"), found
+
+    async def test_the_connection_goes_to_the_address_that_was_looked_at(self, stage: Receiver) -> None:
+        port = int(stage.url.rpartition(":")[2].partition("/")[0])
+
+        async def resolve(host: str, port: int) -> Sequence[str]:
+            return ["127.0.0.1"]
+
+        outlet = WebhookOutlet(now=lambda: datetime.now(UTC), allow_loopback=True, resolve=resolve)
+        # nobody else knows this name
+        outcome = await outlet.tell(notice(stage, url=f"http://shop.invalid:{port}/hook"))
+        assert outcome.result is Result.SUCCEEDED
+
+    async def test_plain_http_goes_nowhere_but_to_this_machine(self, stage: Receiver) -> None:
+        async def resolve(host: str, port: int) -> Sequence[str]:
+            return ["93.184.215.14"]
+
+        outlet = WebhookOutlet(now=lambda: datetime.now(UTC), allow_loopback=True, resolve=resolve)
+        outcome = await outlet.tell(notice(stage, url="http://shop.example/hook"))
+        assert (outcome.result, outcome.code) == (Result.FAILED, "hook_private")
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.0.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "224.0.0.1",
+        "255.255.255.255", "::1", "::", "fe80::1%eth0", "fc00::1", "::ffff:10.0.0.1", "2002:7f00:1::", "ff02::1",
+    ],
+)  # fmt: skip
+async def test_an_address_inside_is_refused(address: str) -> None:
+    with pytest.raises(PrivateAddress):
+        check_address(address, allow_loopback=False)
+
+
+@pytest.mark.parametrize("address", ["93.184.215.14", "2606:2800:21f:cb07:6820:80da:af6b:8b2c"])
+async def test_a_public_address_is_good(address: str) -> None:
+    check_address(address, allow_loopback=False)
