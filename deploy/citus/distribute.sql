@@ -15,6 +15,7 @@ FROM (VALUES
     -- what is sold, at what price, to whom
     ('rate_cards'), ('idempotency'), ('claims'), ('verifications'), ('orders'), ('work'), ('inbox'),
     ('outlets'), ('demands'), ('open_demands'), ('fills'),
+    ('competitor_rates'), ('competitor_rate_retractions'), ('matrix_cells'), ('carrier_promotions'), ('price_caps'),
     -- what is asked of far sides, and what they say
     ('effects'), ('effect_results'), ('open_effects'), ('payouts'), ('payout_orders'),
     ('statements'), ('statement_rows'), ('breaks'), ('corrections'), ('alarms'),

@@ -8,7 +8,8 @@ from airback.staff.roles import GRANTS, ROLE_NAMES, Permission, Role, may, parse
 READS = {"orders:read", "money:read", "outlets:read", "prices:read", "licences:read", "proposals:read"}
 TABLE = {
     "administrator": READS | {"staff:read", "staff:manage", "pause:approve", "licence:approve"},
-    "pricing": {"outlets:read", "prices:read", "proposals:read", "rate_card:propose", "rate_card:approve"},
+    "pricing": {"outlets:read", "prices:read", "proposals:read", "rate_card:propose", "rate_card:approve"}
+    | {"market:record"},
     "risk": READS | {"exchanges:read", "pause:propose", "pause:approve", "resume:approve"},
     "compliance": READS
     | {"exchanges:read", "staff:read", "deposit:approve", "pause:propose", "pause:approve", "resume:approve"}
@@ -29,7 +30,7 @@ TABLE = {
     "operations": READS
     | {"orders:cancel", "exchanges:read", "effect:propose", "effect:approve"}
     | {"pause:propose", "pause:approve", "resume:propose", "resume:approve", "break:propose"}
-    | {"order:propose", "order:approve"},
+    | {"order:propose", "order:approve", "market:record"},
     "examiner": READS | {"exchanges:read", "staff:read"},
 }
 

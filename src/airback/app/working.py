@@ -3,13 +3,14 @@
 import asyncio
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import structlog
 
 from airback.app import presence
 from airback.app.platform import Platform, database, open_platform, wait_for_sandbox
 from airback.app.settings import Settings
+from airback.engine import watch_arbitrage
 from airback.engine.tenure import Pace, Tenure, described
 from airback.store import books
 from airback.store.problems import TROUBLE
@@ -41,6 +42,7 @@ async def hold_books(platform: Platform, *, stop: asyncio.Event, pace: Pace, mos
     """Take every book without a living writer, at most so many, and write them until `stop`."""
     worker = f"{socket.gethostname()}-{os.getpid()}-{os.urandom(3).hex()}"
     held: dict[int, asyncio.Task[None]] = {}
+    watching = asyncio.create_task(_watch(platform, held, stop))
     try:
         while not stop.is_set():
             for book, task in list(held.items()):
@@ -59,7 +61,21 @@ async def hold_books(platform: Platform, *, stop: asyncio.Event, pace: Pace, mos
             await _sleep(stop, _LOOK_EVERY_S)
     finally:
         stop.set()
-        await asyncio.gather(*held.values(), return_exceptions=True)
+        await asyncio.gather(watching, *held.values(), return_exceptions=True)
+
+
+async def _watch(platform: Platform, held: Collection[int], stop: asyncio.Event) -> None:
+    """Look at the promotions of the books that are written here, every minute, until `stop`."""
+    while not stop.is_set():
+        for book in tuple(held):
+            try:
+                async with platform.pool.acquire() as conn:
+                    await watch_arbitrage.watch_book(
+                        conn, book=book, now=platform.now(), entropy=platform.entropy
+                    )
+            except Exception as error:
+                LOG.error("arbitrage_watch_failed", book=book, **described(error))
+        await _sleep(stop, watch_arbitrage.EVERY_S if held else _LOOK_EVERY_S)
 
 
 def _writer(platform: Platform, book: int, worker: str, pace: Pace) -> Tenure:

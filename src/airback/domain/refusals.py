@@ -6,6 +6,7 @@ own error codes are translated to these by the adapters. Texts hold no data of t
 
 from typing import Final
 
+from airback.domain.market_refusals import MARKET_REFUSALS
 from airback.domain.refusal import Refusal
 from airback.domain.statement_refusals import STATEMENT_REFUSALS
 
@@ -749,6 +750,7 @@ _TABLE: Final = (
         "See on the order's page how it is paid.",
     ),
     *STATEMENT_REFUSALS,
+    *MARKET_REFUSALS,
     # -- our own
     Refusal(
         "internal",

@@ -271,6 +271,7 @@ class Writer:
         breaks = list[int]()
         corrections = list[int]()
         licences: list[str] = []
+        caps: list[int] = []
         effects = [answer.effect for answer in answers]
         for letter in letters:
             if letter.order_id is not None:
@@ -289,6 +290,9 @@ class Writer:
                 deposits.add(str(letter.body["after"]["outlet"]))
             elif action == "compliance:licence:record":
                 licences.append(str(letter.body["after"].get("number")))
+            elif action == "pricing:cap:override":
+                found = ids.parse_public("prm", str(letter.body["after"].get("promotion")))
+                caps += [] if found is None else [found]
             elif action == "operations:order:decide":
                 order_id = ids.parse_public("ord", str(letter.body["after"].get("order")))
                 order_ids |= {order_id} if order_id is not None else set()
@@ -308,6 +312,8 @@ class Writer:
         await gather.redeemed(conn, batch, answers)
         if licences:
             await gather.licences(conn, batch, licences)
+        if caps:
+            await gather.caps(conn, batch, caps)
         if any(letter.body.get("action") == "operations:book:resume" for letter in letters):
             batch.restored_at = await books.restored_at(conn, book=self._book)
             batch.statements_awaited = await statements.unstated(conn, book=self._book) is not None

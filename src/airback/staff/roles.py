@@ -57,6 +57,7 @@ class Permission(StrEnum):
     APPROVE_BREAK = "break:approve"
     PROPOSE_CORRECTION = "correction:propose"
     APPROVE_CORRECTION = "correction:approve"
+    RECORD_MARKET = "market:record"  # competitors' rates, promotions, the matrix: facts, no prices
 
 
 R = Role
@@ -77,7 +78,14 @@ GRANTS: Final = MappingProxyType(
     {
         R.ADMINISTRATOR: _READ_ALL | {P.READ_STAFF, P.MANAGE_STAFF, P.APPROVE_PAUSE, P.APPROVE_LICENCE},
         R.PRICING: frozenset(
-            {P.READ_OUTLETS, P.READ_PRICES, P.READ_PROPOSALS, P.PROPOSE_RATE_CARD, P.APPROVE_RATE_CARD}
+            {
+                P.READ_OUTLETS,
+                P.READ_PRICES,
+                P.READ_PROPOSALS,
+                P.PROPOSE_RATE_CARD,
+                P.APPROVE_RATE_CARD,
+                P.RECORD_MARKET,
+            }
         ),
         R.RISK: _READ_ALL | {P.READ_EXCHANGES, P.PROPOSE_PAUSE, P.APPROVE_PAUSE, P.APPROVE_RESUME},
         R.COMPLIANCE: _READ_ALL
@@ -133,6 +141,7 @@ GRANTS: Final = MappingProxyType(
             P.APPROVE_PAUSE,
             P.PROPOSE_RESUME,
             P.APPROVE_RESUME,
+            P.RECORD_MARKET,
         },
         R.EXAMINER: _READ_ALL | {P.READ_EXCHANGES, P.READ_STAFF},
     }

@@ -27,6 +27,7 @@ FORMS: Final[Mapping[str, str]] = {
     "deposit": "finance:deposit:credit",
     "float": "finance:float:credit",
     "rate-card": "pricing:rate_card:publish",
+    "cap": "pricing:cap:override",
     "effect": "operations:effect:resolve",
     "order": "operations:order:decide",
     "pause": "operations:book:pause",

@@ -16,12 +16,15 @@ from airback.compliance.licences import Capability
 from airback.domain import ids
 from airback.domain.money import MoneyError, parse_yuan
 from airback.domain.refusals import Refused
-from airback.engine import propose
+from airback.engine import propose, watch_arbitrage
 from airback.orders.states import State
+from airback.pricing.arbitrage import suggest_promotion, with_promotion
+from airback.pricing.cards import parse_card
+from airback.pricing.rivals import read_share, with_competition
 from airback.queries import console
 from airback.reconciliation.breaks import State as BreakState
 from airback.staff.actions import ACTIONS, CORRECTIONS, COURSES, RESOLUTIONS, SETTLEMENTS, STOP, Action
-from airback.store import licences, statements
+from airback.store import licences, price_caps, statements
 from airback.web.console.approvals import APPROVALS, FORMS
 from airback.web.console.desk import (
     MOST_BODY,
@@ -60,6 +63,8 @@ async def _stands(
             if book is None:
                 raise Refused("not_found")
             return {"routing": book.routing} | ({"reason": book.pause_reason} if book.pause_reason else {})
+        case "pricing:cap:override":
+            return await _cap_stands(conn, here.book, about, now=here.now())
         case "operations:effect:resolve":
             effect = await console.effect_by_ref(conn, book=here.book, ref=about) if about else None
             if effect is None:
@@ -120,6 +125,17 @@ def _correction_stands(found: console.CorrectionRow) -> dict[str, Any]:
     }
 
 
+async def _cap_stands(conn: asyncpg.Connection, book: int, about: str, *, now: datetime) -> dict[str, Any]:
+    promotion = ids.parse_public("prm", about)
+    caps = await price_caps.caps_by_promotion(conn, book=book, since=now)
+    if promotion is None or promotion not in caps:
+        return {}
+    cap = caps[promotion]
+    stands = {"promotion": about, "most_ppm": cap.most_ppm}
+    limit = cap.per_seller_fen_per_day
+    return stands if limit is None else {**stands, "per_seller_fen_per_day": limit}
+
+
 async def _break_stands(conn: asyncpg.Connection, book: int, about: str) -> dict[str, Any]:
     break_id = ids.parse_public("brk", about)
     found = None if break_id is None else await statements.get_break(conn, book=book, break_id=break_id)
@@ -156,7 +172,7 @@ async def _form(
         stands = await _stands(request, conn, action, about)
         card_text = ""
         if form == "rate-card":
-            card_text = given.get("document") or await _card_text(request, stands)
+            card_text = given.get("document") or await _card_text(request, conn, stands)
         return await show(
             request,
             who,
@@ -197,15 +213,36 @@ async def _form(
         )
 
 
-async def _card_text(request: AnyRequest, stands: Mapping[str, Any]) -> str:
-    """The rate card in force, to be changed: the one published, else the one the platform works with."""
+async def _card_text(request: AnyRequest, conn: asyncpg.Connection, stands: Mapping[str, Any]) -> str:
+    """The rate card in force, to be changed: the one published, else the one the platform works with. A figure that the
+    market suggests is filled in when the address names it."""
     document = stands.get("document")
     if document is None:
         try:
             document = dict((await platform(request).rate_card()).document)
         except Refused:
             return ""
+    document = await _suggested(request, conn, document)
     return json.dumps(document, ensure_ascii=False, indent=2)
+
+
+async def _suggested(
+    request: AnyRequest, conn: asyncpg.Connection, document: dict[str, Any]
+) -> dict[str, Any]:
+    """The document with `?competition_ppm=` as its competition factor, or with the promotion that `?promotion=` names."""
+    here = platform(request)
+    competition = asked(request, "competition_ppm", most=8)
+    if competition:
+        if not competition.isascii() or not competition.isdigit():
+            raise Refused("field_invalid", field="competition_ppm")
+        return with_competition(document, rate_ppm=int(competition))
+    promotion = ids.parse_public("prm", asked(request, "promotion", most=40))
+    for one in await watch_arbitrage.report(conn, book=here.book, now=here.now()) if promotion else []:
+        if one.promotion.id == promotion and one.finding is not None:
+            share = suggest_promotion(one.finding, card=parse_card(document))
+            if share is not None:
+                return with_promotion(document, promotion=one.promotion, share_ppm=share)
+    return document
 
 
 @get("/approvals/propose/{form:str}", name="console-propose")
@@ -234,6 +271,8 @@ async def propose_form(request: AnyRequest, form: FromPath[str]) -> Response[Any
         "settlement",
         "course",
         "public_reason",
+        "most",
+        "limit",
         "effective",
         "reason",
     )
@@ -305,6 +344,15 @@ def _read(
             amount = _fen(values["amount"]) if values["amount"] else None
             after: dict[str, Any] = {"effect": values["about"], "result": values["result"]}
             return values["about"], after | ({} if amount is None else {"amount_fen": amount})
+        case "cap":
+            if not stands:
+                raise Refused("not_found", field="promotion")
+            cap: dict[str, Any] = {
+                "promotion": stands["promotion"],
+                "most_ppm": read_share(values["most"], field="most"),
+            }
+            limit = {"per_seller_fen_per_day": _fen(values["limit"])} if values["limit"] else {}
+            return str(stands["promotion"]), cap | limit
         case "break":
             if not stands:
                 raise Refused("not_found", field="break")
