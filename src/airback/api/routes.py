@@ -10,7 +10,7 @@ from litestar import Request, Response, Router, route
 from litestar.exceptions import HTTPException
 from litestar.params import FromPath
 
-from airback.api import demands, health, notifications, openapi, orders, quotes
+from airback.api import demands, health, notifications, openapi, orders, quotes, rivals
 from airback.api.gate import gate
 from airback.api.problems import EXCEPTION_HANDLERS, on_http
 from airback.api.reading import MOST_BODY_BYTES
@@ -35,6 +35,7 @@ V1: Final = Router(
         *orders.HANDLERS,
         *demands.HANDLERS,
         *notifications.HANDLERS,
+        *rivals.HANDLERS,
         *openapi.HANDLERS,
         elsewhere,
     ],

@@ -211,6 +211,13 @@ def build_parser() -> argparse.ArgumentParser:
     )
     check.set_defaults(module="verify")
 
+    arbitrage = verbs.add_parser(
+        "arbitrage",
+        parents=[shared, machine],
+        help="what carriers' promotions earn a trader by our prices, without the cap and with it",
+    )
+    arbitrage.set_defaults(module="arbitrage")
+
     simulate = verbs.add_parser(
         "simulate", parents=[machine], help="years of faults from one seed, on the real engine"
     )
@@ -294,7 +301,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     client = verbs.add_parser("client", parents=[shared, machine], help="create an API client and its key")
     client.add_argument("name")
-    client.add_argument("--kind", choices=["seller", "company", "outlet"], required=True)
+    client.add_argument("--kind", choices=["seller", "company", "outlet", "staff"], required=True)
     client.add_argument("--outlet", metavar="NAME", help="the outlet whose demands it places")
     client.add_argument("--scope", action="append", required=True, dest="scopes", metavar="SCOPE")
     client.set_defaults(module="client")

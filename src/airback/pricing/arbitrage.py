@@ -68,6 +68,14 @@ class Promotion:
         """Whether it runs at that time."""
         return self.since <= at < self.until and self.withdrawn_at is None
 
+    def state(self, at: datetime) -> str:
+        """`to come`, `live`, `over` or `withdrawn`."""
+        if self.withdrawn_at is not None:
+            return "withdrawn"
+        if self.until <= at:
+            return "over"
+        return "live" if self.since <= at else "to come"
+
     def over(self, at: datetime) -> bool:
         """Whether it has ended or was withdrawn."""
         return self.until <= at or self.withdrawn_at is not None

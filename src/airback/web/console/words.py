@@ -152,6 +152,14 @@ CANCEL: Final = MappingProxyType(
         "done": Word("已取消", "Cancelled"),
     }
 )
+PROMOTION: Final = MappingProxyType(
+    {
+        "to come": Word("未开始", "To come", AZURE),
+        "live": Word("进行中", "Live", ORANGE),
+        "over": Word("已结束", "Over"),
+        "withdrawn": Word("已撤销", "Withdrawn"),
+    }
+)
 RAIL: Final = MappingProxyType(
     {"alipay": Word("支付宝", "Alipay"), "credit": Word("平台余额", "Platform credit")}
 )
@@ -369,6 +377,7 @@ _TABLES: Final[Mapping[str, Mapping[Any, Word]]] = MappingProxyType(
         "product": PRODUCT,
         "hold": HOLD,
         "cancel": CANCEL,
+        "promotion": PROMOTION,
         "rail": RAIL,
         "outlet": OUTLET_KIND,
         "account": ACCOUNT,
