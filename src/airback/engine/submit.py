@@ -214,7 +214,6 @@ class SharedIntake:
                 keys=self._keys,
                 now=now,
             )
-            await self._refresh_limits(now)
             request = self._request(drafts, client=client, now=now, idempotency=idempotency)
             if request is not None and await self._written(request):
                 return [Accepted(order.id) for order in request.orders]
@@ -239,11 +238,9 @@ class SharedIntake:
         now: datetime,
         idempotency: tuple[str, bytes],
     ) -> Uncontested | None:
-        """The request as a statement takes it; None when one of its orders must be refused, or may have to be."""
+        """The request as a statement takes it; None when one of its orders must be refused."""
         if any(isinstance(one, Refused) for one in drafts):
             return None  # perhaps a request of long ago, sent again: the long way knows its answer
-        if self._limits and any(_asset(one) in self._limits for one in drafts if isinstance(one, Draft)):
-            return None  # the long way counts what the seller has sold today
         answers: list[Accepted | Refused | None] = [None] * len(drafts)
         wanted = _first_of_each(drafts, answers, now=now, entropy=self._entropy, keys=self._keys)
         if len(wanted) < len(drafts):
@@ -264,14 +261,15 @@ class SharedIntake:
             claims=[claim for one in wanted for claim in one.claims],
         )
 
-    async def _refresh_limits(self, now: datetime) -> None:
+    async def _refresh_limits(self, conn: asyncpg.Connection, *, now: datetime | None) -> None:
         """Know, within seconds, of which assets a seller may bring only so much a day."""
         read_at = self._limits_read_at
-        if read_at is not None and abs(now - read_at) < _LIMITS_FRESH:
-            return
-        self._limits_read_at = now
-        async with self._pool.acquire() as conn:
+        if now is not None and (read_at is None or abs(now - read_at) >= _LIMITS_FRESH):
             self._limits = await _daily_limits(conn, book=self._book, now=now)
+            self._limits_read_at = now
+
+    def _limited(self, request: Uncontested) -> bool:
+        return bool(self._limits) and any((o.carrier, o.product) in self._limits for o in request.orders)
 
     def _seller_id(self, client: str, ref: str) -> int:
         """The id a seller gets who is not on record yet. One under a former key is as good."""
@@ -304,10 +302,16 @@ class SharedIntake:
 
     async def _flush(self) -> None:
         taken, beside = self._take()
-        requests = [brought.request for brought in taken]
         try:
             async with self._pool.acquire() as conn:
-                left_out = await intake.accept(conn, book=self._book, requests=requests)
+                await self._refresh_limits(conn, now=max((one.request.at for one in taken), default=None))
+                limited = [one for one in taken if self._limited(one.request)]
+                beside += limited  # the long way counts what the seller has brought today
+                taken = [one for one in taken if one not in limited] if limited else taken
+                requests = [brought.request for brought in taken]
+                left_out = (
+                    await intake.accept(conn, book=self._book, requests=requests) if requests else set()
+                )
         except TROUBLE:
             # One of them may be the cause, or the answer was lost: the long way begins by looking for the key.
             _tell(taken, False)
