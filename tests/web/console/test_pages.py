@@ -40,6 +40,15 @@ PAGES = {
     "/console/approvals/propose/correction": "correction:propose",
     "/console/approvals/propose/correction?about={cor}": "correction:propose",
     "/console/approvals/propose/rate-card": "rate_card:propose",
+    "/console/approvals/propose/rate-card?competition_ppm=25000": "rate_card:propose",
+    "/console/approvals/propose/rate-card?promotion={prm}": "rate_card:propose",
+    "/console/approvals/propose/cap": "rate_card:propose",
+    "/console/approvals/propose/cap?about={prm}": "rate_card:propose",
+    "/console/market": "prices:read",
+    "/console/market?carrier=ctcc&product=card&face=50&place=4401": "prices:read",
+    "/console/market/record": "prices:read",
+    "/console/market/matrix": "prices:read",
+    "/console/market/arbitrage": "prices:read",
 }
 EVERYBODY = [role.value for role in Role]
 CANARY = "\"><script>alert(7)</script>&amp;'x"
@@ -47,7 +56,11 @@ CANARY = "\"><script>alert(7)</script>&amp;'x"
 
 def fill(path: str, made: dict[str, Any]) -> str:
     return path.format(
-        main=ids.public("ord", made["main"]), ref=made["ref"], brk=made["brk"], cor=made["cor"]
+        main=ids.public("ord", made["main"]),
+        ref=made["ref"],
+        brk=made["brk"],
+        cor=made["cor"],
+        prm=made["prm"],
     )
 
 
