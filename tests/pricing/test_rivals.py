@@ -20,6 +20,7 @@ from airback.pricing.rivals import (
     RivalRate,
     check_rate,
     compare,
+    current,
     latest,
     level,
     median,
@@ -394,3 +395,14 @@ def test_a_record_stands_beside_our_rate_of_when_it_was_seen() -> None:
     assert (one.ours_ppm, one.gap_ppm, one.stale) == (850_000, 30_000, False)
     (none,) = compare([rate()], cards=[], at=NOW)
     assert (none.ours_ppm, none.gap_ppm) == (None, None)
+
+
+def test_for_one_face_value_a_competitors_newest_price_replaces_the_older_ones() -> None:
+    records = [
+        rate(id=1, rate_ppm=800_000, seen_at=NOW - timedelta(days=3)),
+        rate(id=2, rate_ppm=900_000, face_fen=5_000, face_upto_fen=20_000),
+    ]
+    assert [one.id for one in current(records, at=NOW, face_fen=10_000, place=None)] == [2]
+    assert [one.id for one in current(records, at=NOW, face_fen=30_000, place=None)] == [1]
+    assert level(records, at=NOW, face_fen=10_000).median_ppm == 900_000
+    assert level(records, at=NOW).median_ppm == 850_000

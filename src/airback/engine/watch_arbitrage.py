@@ -73,6 +73,8 @@ async def report(conn: asyncpg.Connection, *, book: int, now: datetime) -> list[
     for one in await price_caps.promotions(conn, book=book, since=now - REPORTED):
         cap = caps.get(one.id)
         finding = _finding(one, cards, now, most_ppm=cap.most_ppm if cap else None)
+        if finding is not None and cap is None:
+            finding = finding.uncapped()
         answers.append(Watched(one, finding, cap))
     return answers
 

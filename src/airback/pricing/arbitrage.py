@@ -167,6 +167,11 @@ class Finding:
         cuts = [trade.cut_ppm for trade in self.trades if trade.cut_ppm is not None]
         return min(cuts) if cuts and self.most_ppm is not None else None
 
+    def uncapped(self) -> "Finding":
+        """The same where no cap counts."""
+        trades = tuple(replace(trade, pays_capped_fen=trade.pays_fen) for trade in self.trades)
+        return replace(self, trades=trades, most_ppm=None)
+
     def per_day_fen(self, *, capped: bool) -> int | None:
         """What one account can gain in a day: None where nothing limits it. Without the cap only the carrier's own limit
         per account does; with it the daily limit too."""

@@ -359,6 +359,19 @@ def latest(records: Iterable[RivalRate], *, at: datetime) -> list[RivalRate]:
     return [last[key] for key in sorted(last)]
 
 
+def current(
+    records: Iterable[RivalRate], *, at: datetime, face_fen: int | None, place: str | None
+) -> list[RivalRate]:
+    """Of each competitor the last record seen by then that holds for that face value and place, in order of names."""
+    last: dict[str, RivalRate] = {}
+    for record in latest(records, at=at):
+        if record.holds_for(face_fen=face_fen, place=place):
+            known = last.get(record.competitor)
+            if known is None or (known.seen_at, known.id) < (record.seen_at, record.id):
+                last[record.competitor] = record
+    return [last[name] for name in sorted(last)]
+
+
 def level(
     records: Iterable[RivalRate],
     *,
@@ -367,13 +380,13 @@ def level(
     place: str | None = None,
     fresh_for: timedelta = FRESH_FOR,
 ) -> Level:
-    """The level of the market from the records of one asset. A competitor with several fresh records counts once, with their
-    median, so that whoever is seen often does not weigh more."""
+    """The level of the market from the records of one asset, for a face value and place or over all. A competitor with several
+    fresh records counts once, with their median, so that whoever has many prices does not weigh more."""
     by_name: dict[str, list[int]] = {}
     names: set[str] = set()
-    for record in latest(records, at=at):
-        if not record.holds_for(face_fen=face_fen, place=place):
-            continue
+    asked = face_fen is not None or place is not None
+    last = current(records, at=at, face_fen=face_fen, place=place) if asked else latest(records, at=at)
+    for record in last:
         names.add(record.competitor)
         if not record.stale(at=at, fresh_for=fresh_for):
             by_name.setdefault(record.competitor, []).append(record.rate_ppm)

@@ -18,6 +18,7 @@ from airback.pricing.rivals import (
     RivalRate,
     Suggestion,
     compare,
+    current,
     latest,
     level,
     our_rate_ppm,
@@ -35,7 +36,7 @@ _HOUR_S: Final = 3600
 
 @dataclass(frozen=True, slots=True)
 class Market:
-    """One asset's market for a face value and place. `compared` are the latest records, fresh and stale, beside our rate when
+    """One asset's market for a face value and place. `compared` has each competitor's last record, fresh or stale, beside our rate when
     each was seen; `history` all records of the period, oldest first, likewise; `ours` our own rate over the period as
     (time, ppm or None), a point at each change; `ours_ppm` our rate now."""
 
@@ -81,7 +82,9 @@ async def market(
     return Market(
         level=level(records, at=at, face_fen=face_fen, place=place),
         before=level(records, at=at - CHARTED / 3, face_fen=face_fen, place=place),
-        compared=compare(latest(records, at=at), cards=cards, at=at, face_fen=face_fen),
+        compared=compare(
+            current(records, at=at, face_fen=face_fen, place=place), cards=cards, at=at, face_fen=face_fen
+        ),
         history=compare(records, cards=cards, at=at, face_fen=face_fen),
         ours=[(moment, ours_at(moment)) for moment in _changes(cards, since=at - CHARTED, until=at)],
         ours_ppm=ours_at(at),

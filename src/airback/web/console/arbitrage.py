@@ -186,7 +186,7 @@ def _chart(one: Watched, *, zh: bool) -> dict[str, Any] | None:
     figures = ([trade.profit_fen for trade in trades], [trade.profit_capped_fen for trade in trades])
     return {
         "tooltip": {"trigger": "axis", "valueFormatter": "@yuan"},
-        "legend": {"bottom": 0},
+        "legend": {"bottom": 0, "textStyle": {"fontFamily": "sans-serif"}},
         "grid": {"left": 8, "right": 16, "top": 16, "bottom": 36, "containLabel": True},
         "xAxis": {"type": "category", "data": [f"¥{plain_yuan(trade.face_fen)}" for trade in trades]},
         "yAxis": {"type": "value", "axisLabel": {"formatter": "@yuan"}},

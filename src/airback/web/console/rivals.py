@@ -345,7 +345,7 @@ def _chart(found: Market, *, ours: str) -> dict[str, Any]:
     ]
     return {
         "tooltip": {"trigger": "axis", "valueFormatter": "@percent"},
-        "legend": {"type": "scroll", "bottom": 0},
+        "legend": {"type": "scroll", "bottom": 0, "textStyle": {"fontFamily": "sans-serif"}},
         "grid": {"left": 8, "right": 16, "top": 16, "bottom": 40, "containLabel": True},
         "xAxis": {"type": "time", "axisLabel": {"hideOverlap": True}},
         "yAxis": {"type": "value", "scale": True, "axisLabel": {"formatter": "@percent"}},
@@ -373,12 +373,12 @@ def _radar(table: Table, language: str) -> dict[str, Any] | None:
     ]
     return {
         "tooltip": {},
-        "legend": {"type": "scroll", "bottom": 0},
+        "legend": {"bottom": 0, "textStyle": {"fontFamily": "sans-serif"}},
         "radar": {
             "indicator": indicator,
             "radius": "58%",
             "center": ["50%", "46%"],
-            "axisName": {"color": "#465160"},
+            "axisName": {"color": "#465160", "width": 76, "overflow": "break"},
         },
         "series": [
             {
