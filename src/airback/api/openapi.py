@@ -178,6 +178,7 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
             "rail_unavailable",
             "payee_malformed",
             "client_ref_used",
+            "account_daily_limit",
         ),
     ),
     ("get", "/v1/orders"): Operation(

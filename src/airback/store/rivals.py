@@ -76,9 +76,9 @@ async def list_rates(
     carrier: str | None = None,
     product: str | None = None,
 ) -> list[RivalRate]:
-    """Records seen since then that stand, oldest first, `MOST_READ` at most."""
+    """Records seen since then that stand, oldest first; of too many the newest `MOST_READ`."""
     rows = await conn.fetch(SQL.list_rates, book, since, carrier, product, MOST_READ)
-    return [RivalRate(**row) for row in rows]
+    return [RivalRate(**row) for row in reversed(rows)]
 
 
 async def record_cell(conn: asyncpg.Connection, *, book: int, cell_id: int, cell: Recorded) -> None:

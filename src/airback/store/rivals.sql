@@ -21,14 +21,14 @@ ON CONFLICT (book, rate_id) DO NOTHING
 RETURNING true
 
 -- name: list_rates
--- Records seen since then that stand, oldest first; of one asset, or of all.
+-- The newest records seen since then that stand; of one asset, or of all.
 SELECT r.id, r.competitor, r.carrier, r.product, r.face_fen, r.face_upto_fen, r.place, r.rate_ppm, r.seen_at, r.source,
     r.recorded_by, r.recorded_at
 FROM competitor_rates r
 LEFT JOIN competitor_rate_retractions t ON t.book = $1 AND t.rate_id = r.id
 WHERE r.book = $1 AND r.seen_at >= $2 AND ($3::text IS NULL OR r.carrier = $3) AND ($4::text IS NULL OR r.product = $4)
   AND t.rate_id IS NULL
-ORDER BY r.seen_at, r.id
+ORDER BY r.seen_at DESC, r.id DESC
 LIMIT $5
 
 -- name: record_cell

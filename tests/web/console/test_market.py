@@ -3,7 +3,10 @@
 import json
 import re
 from datetime import UTC, datetime, timedelta
+from html import unescape
+from typing import Any
 
+import httpx
 import pytest
 
 from airback.domain import ids
@@ -127,14 +130,12 @@ async def test_a_suggestion_leads_to_a_proposal_with_its_figure_filled_in(chen: 
     assert bad.status_code == 422
 
 
-def card_in(answer: object) -> dict[str, object] | dict:  # type: ignore[type-arg]
+def card_in(answer: httpx.Response) -> dict[str, Any]:
     """The rate card's document in the form."""
-    from html import unescape
-
-    text = answer.text  # type: ignore[attr-defined]
+    text = answer.text
     found = re.search(r"<textarea[^>]*name=\"document\"[^>]*>(.*?)</textarea>", text, re.S)
     assert found is not None
-    document: dict[str, object] = json.loads(unescape(found[1]))
+    document: dict[str, Any] = json.loads(unescape(found[1]))
     return document
 
 

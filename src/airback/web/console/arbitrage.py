@@ -1,6 +1,7 @@
 """The arbitrage watch: promotions on record, what they earn a trader by our prices, the caps, and their effect."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any, Final
 
 from litestar import Response, get, post
@@ -22,6 +23,8 @@ from airback.web.console.rivals import MARKET
 from airback.web.layout import language_of
 from airback.web.templates import plain_yuan
 
+#: How long after its end a promotion's orders are still counted: they are read one by one.
+_COUNTED: Final = timedelta(days=7)
 ARBITRAGE: Final = f"{MARKET}/arbitrage"
 _FIELDS: Final = (
     "carrier",
@@ -113,7 +116,7 @@ async def _page(
         for one in watched:
             limit = None if one.cap is None else one.cap.per_seller_fen_per_day
             sold = None
-            if one.promotion.since <= now:
+            if one.promotion.since <= now < one.promotion.until + _COUNTED:
                 sold = await price_caps.sold_under(
                     conn, book=here.book, promotion=one.promotion, limit_fen=limit
                 )

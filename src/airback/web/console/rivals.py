@@ -33,7 +33,7 @@ from airback.web.layout import language_of
 from airback.web.templates import BEIJING
 
 MARKET: Final = "/console/market"
-_RECORDED: Final = 100
+_RECORDED: Final = 50
 _RATE_FIELDS: Final = (
     "competitor",
     "carrier",
@@ -235,7 +235,7 @@ async def _recording(
             bad=bad or [],
             carriers=list(CARRIERS),
             products=list(PRODUCTS),
-            records=sorted(records, key=lambda one: one.id, reverse=True)[:_RECORDED],
+            records=sorted(records, key=lambda one: (one.seen_at, one.id), reverse=True)[:_RECORDED],
             fresh_for=FRESH_FOR,
         )
 
@@ -378,7 +378,7 @@ def _radar(table: Table, language: str) -> dict[str, Any] | None:
             "indicator": indicator,
             "radius": "58%",
             "center": ["50%", "46%"],
-            "axisName": {"color": "#465160", "width": 76, "overflow": "break"},
+            "axisName": {"color": "#465160", "width": 54, "overflow": "break"},
         },
         "series": [
             {
