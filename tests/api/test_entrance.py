@@ -41,11 +41,21 @@ NEEDS: list[tuple[str, str, str]] = [
     ("GET", "/v1/demands/dem_x", "demands:read"),
     ("DELETE", "/v1/demands/dem_x", "demands:write"),
     ("GET", "/v1/balances", "balances:read"),
+    ("POST", "/v1/competitor-rates", "market:write"),
+    ("POST", "/v1/competitor-rates/riv_x/retract", "market:write"),
+    ("GET", "/v1/competitor-rates", "market:read"),
+    ("GET", "/v1/market/arbitrage", "market:read"),
 ]
 
 
-#: Addresses that need no key: prices, the description, a rail's signed word, and what does not exist.
-OPEN = {"/v1/rates", "/v1/openapi.json", "/v1/notifications/alipay", "/v1/{rest:path}"}
+#: Addresses that need no key: prices, the comparison of platforms, the description, a rail's signed word, and what does not exist.
+OPEN = {
+    "/v1/rates",
+    "/v1/market/matrix",
+    "/v1/openapi.json",
+    "/v1/notifications/alipay",
+    "/v1/{rest:path}",
+}
 
 
 def test_no_address_is_reached_but_through_the_gate() -> None:
