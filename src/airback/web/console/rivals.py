@@ -365,8 +365,11 @@ def _radar(table: Table, language: str) -> dict[str, Any] | None:
     }
     indicator = [
         {
-            "name": axis.criterion.name(language)
-            + (f" ({ends[axis.end]})" if axis.criterion.key in both else ""),
+            # a word a line: on a phone there is no room beside the figure
+            "name": "\n".join(
+                f"{axis.criterion.name(language)} "
+                f"{f'({ends[axis.end]})' if axis.criterion.key in both else ''}".split()
+            ),
             "max": 100,
         }
         for axis in axes
@@ -378,7 +381,7 @@ def _radar(table: Table, language: str) -> dict[str, Any] | None:
             "indicator": indicator,
             "radius": "58%",
             "center": ["50%", "46%"],
-            "axisName": {"color": "#465160", "width": 54, "overflow": "break"},
+            "axisName": {"color": "#465160", "lineHeight": 15},
         },
         "series": [
             {
