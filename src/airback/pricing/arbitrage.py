@@ -64,10 +64,6 @@ class Promotion:
     withdrawn_by: str | None = None
     withdrawn_reason: str | None = None
 
-    def live(self, at: datetime) -> bool:
-        """Whether it runs at that time."""
-        return self.since <= at < self.until and self.withdrawn_at is None
-
     def state(self, at: datetime) -> str:
         """`to come`, `live`, `over` or `withdrawn`."""
         if self.withdrawn_at is not None:

@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
-from airback.domain.assets import PRODUCTS, airtime, parse_carrier
+from airback.domain.assets import PRODUCTS, parse_carrier
 from airback.domain.canonical import canonical
 from airback.domain.money import MAX_FEN, PPM, MoneyError, parse_yuan
 from airback.domain.refusals import Refused
@@ -522,8 +522,3 @@ def compare(
         )
         for record in records
     ]
-
-
-def asset_of(record: RivalRate) -> str:
-    """`cmcc.balance`."""
-    return airtime(record.carrier, record.product)

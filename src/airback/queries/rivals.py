@@ -13,6 +13,7 @@ from airback.pricing.cards import RateCard, parse_card
 from airback.pricing.matrix import OWN, Cell, Table, build
 from airback.pricing.quotes import public_rate_table
 from airback.pricing.rivals import (
+    WINDOW,
     Compared,
     Level,
     RivalRate,
@@ -81,7 +82,7 @@ async def market(
 
     return Market(
         level=level(records, at=at, face_fen=face_fen, place=place),
-        before=level(records, at=at - CHARTED / 3, face_fen=face_fen, place=place),
+        before=level(records, at=at - WINDOW, face_fen=face_fen, place=place),
         compared=compare(
             current(records, at=at, face_fen=face_fen, place=place), cards=cards, at=at, face_fen=face_fen
         ),
