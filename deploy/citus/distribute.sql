@@ -13,14 +13,15 @@ FROM (VALUES
     -- who writes it, who uses it, who works for it
     ('writers'), ('clients'), ('client_keys'), ('parties'), ('staff'), ('sessions'), ('proposals'), ('licences'),
     -- what is sold, at what price, to whom
-    ('rate_cards'), ('idempotency'), ('claims'), ('verifications'), ('orders'), ('work'), ('inbox'),
+    ('rate_cards'), ('rate_card_drafts'), ('idempotency'), ('claims'), ('verifications'), ('orders'), ('work'), ('inbox'),
     ('outlets'), ('demands'), ('open_demands'), ('fills'),
     ('competitor_rates'), ('competitor_rate_retractions'), ('matrix_cells'), ('carrier_promotions'), ('price_caps'),
     -- what is asked of far sides, and what they say
     ('effects'), ('effect_results'), ('open_effects'), ('payouts'), ('payout_orders'),
     ('statements'), ('statement_rows'), ('breaks'), ('corrections'), ('alarms'),
     -- money and proof
-    ('accounts'), ('transfers'), ('events'), ('receipts'), ('verify_marks'), ('verify_balances')
+    ('accounts'), ('transfers'), ('events'), ('receipts'), ('verify_marks'), ('verify_balances'),
+    ('split_agreements'), ('operating_bookings'), ('rate_index')
 ) AS wanted (name)
 WHERE NOT EXISTS (SELECT FROM pg_dist_partition WHERE logicalrelid = name::regclass);
 

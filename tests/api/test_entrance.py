@@ -41,6 +41,7 @@ NEEDS: list[tuple[str, str, str]] = [
     ("GET", "/v1/demands/dem_x", "demands:read"),
     ("DELETE", "/v1/demands/dem_x", "demands:write"),
     ("GET", "/v1/balances", "balances:read"),
+    ("GET", "/v1/margin", "margin:read"),
     ("POST", "/v1/competitor-rates", "market:write"),
     ("POST", "/v1/competitor-rates/riv_x/retract", "market:write"),
     ("GET", "/v1/competitor-rates", "market:read"),
@@ -48,9 +49,10 @@ NEEDS: list[tuple[str, str, str]] = [
 ]
 
 
-#: Addresses that need no key: prices, the comparison of platforms, the description, a rail's signed word, and what does not exist.
+#: Addresses that need no key: prices, the rate index, the comparison of platforms, the description, a rail's signed word, and what does not exist.
 OPEN = {
     "/v1/rates",
+    "/v1/market/index",
     "/v1/market/matrix",
     "/v1/openapi.json",
     "/v1/notifications/alipay",

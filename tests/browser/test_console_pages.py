@@ -10,10 +10,13 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Page, expect
 
+from airback.adapters.keys.files import FileKeys
 from airback.domain import ids
 from airback.staff.roles import Role
 from tests.browser.conftest import DESK, PATIENCE_MS, PHONE, OpenPage, served
 from tests.browser.seeing import barriers, photograph
+from tests.web.console import history
+from tests.web.console.earnings import earn
 from tests.web.console.world import PASSWORD, World, furnish, open_world
 
 WIDE = {"width": 1280, "height": 900}
@@ -40,9 +43,12 @@ class Console:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def console(pool: asyncpg.Pool) -> AsyncIterator[Console]:
+async def console(pool: asyncpg.Pool, tmp_path: Path) -> AsyncIterator[Console]:
     world = await open_world(pool)
     made = await furnish(pool)
+    await earn(pool, made)
+    async with pool.acquire() as conn:
+        await history.put(conn, *history.a_week(), keys=FileKeys(tmp_path / "keys"))
     await world.appoint("ada", *EVERYBODY)
     await world.appoint("liu.yang", "finance", "operations", "compliance", "pricing")
     await world.appoint("wang.fang", "finance", "support")
@@ -80,13 +86,22 @@ def pages(made: dict[str, Any], proposal: str) -> dict[str, str]:
         "propose-effect": f"/console/approvals/propose/effect?about={made['ref']}",
         "propose-licence": "/console/approvals/propose/licence",
         "propose-pause": "/console/approvals/propose/pause",
-        "propose-rate-card": "/console/approvals/propose/rate-card",
         "outlets": "/console/outlets",
         "money": "/console/money",
         "breaks": "/console/breaks",
         "corrections": "/console/corrections?show=all",
         "propose-correction": f"/console/approvals/propose/correction?about={made['cor']}",
+        "margin": "/console/margin",
+        "margin-empty": "/console/margin?from=2026-01-01&to=2026-01-31&by=day",
+        "propose-booking": "/console/approvals/propose/booking",
+        "propose-party": "/console/approvals/propose/party?about=party:li-si",
+        "propose-split": "/console/approvals/propose/split?about=client:street",
         "prices": "/console/prices",
+        "prices-version": "/console/prices/versions/1",
+        "prices-draft": f"/console/prices/drafts/{made['draft']}",
+        "prices-draft-edit": f"/console/prices/drafts/{made['draft']}/edit",
+        "prices-preview": f"/console/prices/drafts/{made['draft']}/preview",
+        "prices-backtest": f"/console/prices/backtest?card={made['draft']}&margin=3",
         "market": "/console/market",
         "market-record": "/console/market/record",
         "matrix": "/console/market/matrix",

@@ -1,10 +1,11 @@
 """Every seller's page on a phone and on a desk, in both languages: seen, and open to everybody."""
 
 import re
-from datetime import timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 from playwright.async_api import Page, expect
 
@@ -39,6 +40,28 @@ class Walk:
             await self.page.click("main form button[type=submit]")
 
 
+async def publish_index(pool: asyncpg.Pool) -> None:
+    """Indices of two weeks, the later one of two carriers."""
+    cells = [
+        {"carrier": carrier, "face": face, "province": province, "expiry": expiry, "orders": 10 * (9 - n)}
+        | {"lower_ppm": rate - 9_000, "median_ppm": rate, "upper_ppm": rate + 6_000 + 1_000 * n}
+        for carrier in ("cmcc", "ctcc")
+        for n, (face, province, expiry, rate) in enumerate(
+            (
+                ("0", "44", "1", 843_000),
+                ("1", "44", "1", 871_000),
+                ("1", "51", "1", 889_000),
+                ("1", None, "3", 880_000),
+                ("2", None, None, 876_000),
+                (None, None, None, 868_000),
+            )
+        )
+    ]
+    document = {"least_sellers": 10, "most_share_ppm": 250_000, "cells": cells}
+    for week in (date(2026, 10, 26), date(2026, 11, 2)):
+        await pool.execute("INSERT INTO rate_index VALUES (1, $1, $2, $3)", week, document, datetime.now(UTC))
+
+
 # what shuts people out is the same in both languages and at any width; only colours differ in the dark
 @pytest.mark.parametrize(
     ("language", "size", "colours", "rules"),
@@ -63,6 +86,9 @@ async def test_every_page_can_be_seen_and_used_by_everybody(
     walk = Walk(page, screenshots, request.node.callspec.id, rules)
     await walk.see("01-start")
     await walk.open("/rates", "02-rates")
+    await walk.open("/market", "02-market-unpublished")
+    await publish_index(site.stage.street.pool)
+    await walk.open("/market", "02-market")
     await walk.open("/agreement", "03-agreement")
     await walk.open("/privacy", "04-privacy")
     await walk.open("/orders", "05-no-orders")

@@ -16,6 +16,7 @@ from airback.engine import gather
 from airback.engine.records import Answer
 from airback.engine.senders import FarSides, Senders
 from airback.engine.tenure import described, writer_connection
+from airback.orders.intake import FILES, PEOPLE
 from airback.store import books
 from tests.engine.street import BOOK, Street
 from tests.engine.test_doubt import effect_of
@@ -46,6 +47,50 @@ async def test_overdue_jobs_say_nothing_about_a_far_side(street: Street) -> None
     assert senders._lane("carrier:cmcc")._failures == 9
     assert time.monotonic() - began < 0.5
     await senders.close()
+
+
+async def test_a_persons_request_does_not_wait_behind_a_files(street: Street) -> None:
+    answers: list[Answer] = []
+    street.policy = replace(
+        street.policy,
+        carriers=street.policy.carriers
+        | {"cmcc": replace(street.policy.carriers["cmcc"], concurrency=1, requests_per_s=1000)},
+    )
+    senders = senders_of(street, answers)
+    soon = datetime.now(UTC) + timedelta(minutes=1)
+    for n, lane in enumerate([FILES] * 30 + [PEOPLE] * 10):
+        senders.ask(replace(effect_of(Result.UNKNOWN), id=n, send_by=soon, lane=lane))
+    async with asyncio.timeout(10):
+        while len(answers) < 40:
+            await asyncio.sleep(0.01)
+    await senders.close()
+    lanes = [answer.effect.lane for answer in answers]
+    assert lanes[:12] == [
+        *[PEOPLE] * 4,
+        FILES,
+        *[PEOPLE] * 4,
+        FILES,
+        *[PEOPLE] * 2,
+    ]  # and files are not starved
+
+
+async def test_a_person_does_not_wait_until_a_file_is_done(street: Street) -> None:
+    await street.demands("cmcc", 5_000_000)
+    firm = await street.sell(
+        *(street.ask_card(street.card("cmcc", 10_000), seller="firm", lane=FILES) for _ in range(300))
+    )
+    (person,) = await street.sell(street.ask_card(street.card("cmcc", 10_000)))
+    open_then: list[int] = []
+
+    async def served() -> bool:
+        if (await street.order(person))["state"] != "closed":
+            return False
+        open_then.append(await street.pool.fetchval("SELECT count(*) FROM work WHERE lane = 1"))
+        return True
+
+    await street.run(served)
+    assert open_then[0] > len(firm) / 2
+    assert await street.settle(timeout_s=120) == Counter({"closed": 301})
 
 
 async def test_what_has_been_settled_meanwhile_is_not_sent(street: Street) -> None:
@@ -100,12 +145,12 @@ async def test_files_behind_many_waiting_sellers_are_reached(street: Street) -> 
         [(BOOK, order, 1 + n, now if n >= 138 else far) for n, order in enumerate(orders)],
     )
     async with street.pool.acquire() as conn:
-        due, last = await gather.due_orders(conn, book=BOOK, now=now, limit=100, after_seller=0)
+        due, last = await gather.due_files(conn, book=BOOK, now=now, limit=100, after_seller=0)
         assert (due, last) == (orders[138:], 0)
         await conn.execute("UPDATE work SET due_at = $1", now)
         reached: set[int] = set()
         for _ in range(8):
-            due, last = await gather.due_orders(conn, book=BOOK, now=now, limit=20, after_seller=last)
+            due, last = await gather.due_files(conn, book=BOOK, now=now, limit=20, after_seller=last)
             reached |= set(due)
     assert reached == set(orders)
 

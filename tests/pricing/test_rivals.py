@@ -372,7 +372,7 @@ def test_ten_more_competitors_suggest_two_and_a_half_per_cent() -> None:
 
 def test_a_suggested_card_is_a_card_with_that_factor_on() -> None:
     card = parse_card(with_competition(DEFAULT_CARD, rate_ppm=25_000))
-    assert (card.version, card.competition.rate_ppm, card.competition.factor.on) == (2, 25_000, True)
+    assert (card.competition.rate_ppm, card.competition.factor.on) == (25_000, True)
     assert "factors.competition" not in outside_sources(card)
 
 

@@ -30,6 +30,7 @@ SINCE = {
     "payout_is_the_sum_of_its_shares": "UPDATE payout_orders SET amount_fen = amount_fen + 1 WHERE order_id = {card}",
     "recourse_is_what_corrections_say": "INSERT INTO corrections (book, id, order_id, effect_id, kind, bearer, amount_fen, claim_fen, opened_at) VALUES (1, 5, {card}, 6, 'delivery_reversed', 'seller', 100, 90, now())",
     "payable_is_what_orders_say": "UPDATE orders SET credited_fen = credited_fen + 5 WHERE id = {card}",
+    "split_is_within_the_operators_part": "INSERT INTO transfers SELECT book, subject, 'split', 1, phase, asset, debit, credit, 1000000, order_id, event_at, now() FROM transfers WHERE kind = 'credit' AND leg = 1 AND order_id = {card}",
     "card_belongs_to_one_order": "DELETE FROM claims WHERE kind = 'card' AND order_id = {card}",
     "open_order_has_a_due_time": "DELETE FROM work WHERE order_id = {open}",
     "ended_order_has_no_work": "INSERT INTO work SELECT book, id, lane, seller, now() FROM orders WHERE id = {card}",

@@ -13,11 +13,13 @@ TABLE = {
     "risk": READS | {"exchanges:read", "pause:propose", "pause:approve", "resume:approve"},
     "compliance": READS
     | {"exchanges:read", "staff:read", "deposit:approve", "pause:propose", "pause:approve", "resume:approve"}
-    | {"licence:propose", "licence:approve", "break:approve", "correction:approve"},
+    | {"licence:propose", "licence:approve", "break:approve", "correction:approve"}
+    | {"booking:approve", "split:approve"},
     "finance": READS
     | {"exchanges:read", "deposit:propose", "deposit:approve", "rate_card:approve", "effect:approve"}
     | {"pause:propose", "pause:approve", "resume:approve", "break:propose", "break:approve", "order:approve"}
-    | {"correction:propose", "correction:approve"},
+    | {"correction:propose", "correction:approve"}
+    | {"booking:propose", "booking:approve", "split:propose", "split:approve"},
     "support": {
         "orders:read",
         "orders:cancel",

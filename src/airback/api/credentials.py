@@ -30,6 +30,7 @@ SCOPES: Final = (
     "balances:read",
     "market:write",
     "market:read",
+    "margin:read",
 )
 SELLING: Final = ("orders:write", "orders:read", "quotes:write", "balances:read")
 BUYING: Final = ("demands:write", "demands:read", "balances:read")

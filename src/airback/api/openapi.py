@@ -15,9 +15,12 @@ from litestar import Response, get
 from airback.api import documents as d
 from airback.api import market_documents as m
 from airback.api.credentials import SCOPES
+from airback.api.margin import MarginAnswer
 from airback.api.problems import MEDIA_TYPE, Problem
+from airback.api.rate_index import RateIndex
 from airback.api.reading import MOST_BODY_BYTES, MOST_ITEMS
 from airback.domain.refusals import REFUSALS
+from airback.queries.margin import SEGMENTS
 
 _JSON: Final = "application/json"
 _ANYWHERE: Final = (
@@ -368,6 +371,25 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
         scope="market:read",
         description="For each promotion and face value: cost, payment and profit, without the cap and with it.",
     ),
+    ("get", "/v1/margin"): Operation(
+        "What is left of each hundred yuan",
+        "Market",
+        {200: MarginAnswer},
+        scope="margin:read",
+        query=("from", "to", "by"),
+        description="From the ledger, for the operator's own programs (clients of kind `staff`). The segments sum to "
+        "the whole, fen by fen. A line that nothing was posted to is null.",
+        refuses=("field_invalid", "period_invalid"),
+    ),
+    ("get", "/v1/market/index"): Operation(
+        "The open rate index",
+        "Market",
+        {200: RateIndex},
+        query=("week",),
+        description="Median and quartiles of the rates paid in a week that is over. Each cell stands for at least "
+        "`least_sellers` sellers, cells never overlap, and no totals are given.",
+        refuses=("field_invalid", "index_not_published"),
+    ),
     ("post", "/v1/notifications/alipay"): Operation(
         "Alipay's notifications",
         "Notifications",
@@ -388,6 +410,19 @@ _QUERY: Final[dict[str, dict[str, Any]]] = {
     "state": {"schema": {"type": "string"}, "description": "Where the order stands.", "example": "closed"},
     "carrier": {"schema": {"type": "string"}, "description": "Carrier code.", "example": "cmcc"},
     "product": {"schema": {"enum": ["balance", "card"]}, "description": "What is sold."},
+    "from": {
+        "schema": {"type": "string", "format": "date"},
+        "description": "First day, in China. Without it: the last 30 days.",
+    },
+    "to": {"schema": {"type": "string", "format": "date"}, "description": "Last day; without it today."},
+    "by": {
+        "schema": {"enum": list(SEGMENTS)},
+        "description": "What it is divided by; without it `carrier`.",
+    },
+    "week": {
+        "schema": {"type": "string", "format": "date"},
+        "description": "The Monday it begins with; without it the latest.",
+    },
     "language": {"schema": {"enum": ["zh", "en"]}, "description": "Of the paper; else Accept-Language."},
 }
 

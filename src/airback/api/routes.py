@@ -10,7 +10,7 @@ from litestar import Request, Response, Router, route
 from litestar.exceptions import HTTPException
 from litestar.params import FromPath
 
-from airback.api import demands, health, notifications, openapi, orders, quotes, rivals
+from airback.api import demands, health, margin, notifications, openapi, orders, quotes, rate_index, rivals
 from airback.api.gate import gate
 from airback.api.problems import EXCEPTION_HANDLERS, on_http
 from airback.api.reading import MOST_BODY_BYTES
@@ -34,6 +34,8 @@ V1: Final = Router(
         *quotes.HANDLERS,
         *orders.HANDLERS,
         *demands.HANDLERS,
+        *margin.HANDLERS,
+        *rate_index.HANDLERS,
         *notifications.HANDLERS,
         *rivals.HANDLERS,
         *openapi.HANDLERS,

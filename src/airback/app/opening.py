@@ -33,7 +33,7 @@ _CLIENTS: Final[dict[str, tuple[str, str | None, frozenset[str]]]] = {
 _DEPOSIT_FEN: Final = 10_000_000_000
 _FLOAT_FEN: Final = 1_000_000_000
 _PEOPLE: Final = {
-    "lin": ("administrator", "finance", "operations"),
+    "lin": ("administrator", "finance", "operations", "pricing"),
     "wang": ("administrator", "finance", "compliance"),
 }
 

@@ -2,9 +2,14 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
+
+from airback.domain.money import PPM
+from airback.domain.refusals import Refused
+from airback.ledger.margin import BAD_DEBT_PPM
+from airback.market.rate_index import Privacy
 
 #: Where everything of an installation lives unless it is told otherwise: below the working directory.
 DEFAULT_DATA: Final = ".airback"
@@ -13,7 +18,8 @@ DEFAULT_PORT: Final = 8420
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """`database_url` None means the embedded PostgreSQL in `data_dir`. `sandbox` True: far sides are the sandbox's."""
+    """`bad_debt_ppm`: the bad debt to be reckoned with, of the face delivered. `index_privacy`: what of the
+    rate index may be published. `database_url` None means the embedded PostgreSQL in `data_dir`. `sandbox` True: far sides are the sandbox's."""
 
     data_dir: Path
     database_url: str | None
@@ -21,6 +27,8 @@ class Settings:
     book: int = 1
     sandbox: bool = True
     secure_cookies: bool = False
+    bad_debt_ppm: int = BAD_DEBT_PPM
+    index_privacy: Privacy = field(default_factory=Privacy)
 
     @property
     def keys_dir(self) -> Path:
@@ -39,9 +47,18 @@ class Settings:
 
 
 def read(*, data: str | None = None, environment: Mapping[str, str] = os.environ) -> Settings:
-    """Settings from `--data` and the environment: `AIRBACK_DATA`, `AIRBACK_DATABASE_URL`, `AIRBACK_OPERATOR`."""
+    """Settings from `--data` and the environment: `AIRBACK_DATA`, `AIRBACK_DATABASE_URL`, `AIRBACK_OPERATOR`,
+    `AIRBACK_BAD_DEBT_PPM`, `AIRBACK_INDEX_SELLERS`. Raises `Refused` `field_invalid` for a figure out of its range."""
     data_dir = Path(data or environment.get("AIRBACK_DATA") or DEFAULT_DATA).expanduser().absolute()
     settings = Settings(data_dir=data_dir, database_url=environment.get("AIRBACK_DATABASE_URL") or None)
     if operator := environment.get("AIRBACK_OPERATOR"):
         settings = replace(settings, operator=operator[:80])
+    if rate := environment.get("AIRBACK_BAD_DEBT_PPM"):
+        if not (rate.isascii() and rate.isdecimal()) or int(rate) > PPM:
+            raise Refused("field_invalid", field="AIRBACK_BAD_DEBT_PPM")
+        settings = replace(settings, bad_debt_ppm=int(rate))
+    if sellers := environment.get("AIRBACK_INDEX_SELLERS"):
+        if not (sellers.isascii() and sellers.isdecimal()) or not 3 <= int(sellers) <= 1_000_000:
+            raise Refused("field_invalid", field="AIRBACK_INDEX_SELLERS")
+        settings = replace(settings, index_privacy=Privacy(least_sellers=int(sellers)))
     return settings

@@ -217,6 +217,17 @@ def build_parser() -> argparse.ArgumentParser:
         help="what carriers' promotions earn a trader by our prices, without the cap and with it",
     )
     arbitrage.set_defaults(module="arbitrage")
+    margin = verbs.add_parser(
+        "margin", parents=[shared, machine], help="what is left of each hundred yuan, from the ledger"
+    )
+    margin.add_argument("--days", type=_count, default=30, metavar="N", help="the last N days (default 30)")
+    margin.add_argument(
+        "--by",
+        choices=["carrier", "outlet", "product", "face", "client", "day"],
+        default="carrier",
+        help="what it is divided by (default carrier)",
+    )
+    margin.set_defaults(module="margin")
 
     simulate = verbs.add_parser(
         "simulate", parents=[machine], help="years of faults from one seed, on the real engine"
@@ -255,6 +266,24 @@ def build_parser() -> argparse.ArgumentParser:
     reconcile.add_argument("--out", metavar="FILE.csv", help="write every difference")
     reconcile.set_defaults(module="reconcile")
 
+    backtest = verbs.add_parser(
+        "backtest",
+        parents=[shared, machine],
+        help="past orders under another rate card, beside what happened",
+    )
+    backtest.add_argument("--card", required=True, metavar="FILE", help="the rate card, published or not")
+    backtest.add_argument(
+        "--days", type=_back, default=30, metavar="N", help="orders of the last N days (default 30)"
+    )
+    backtest.add_argument(
+        "--margin-ppm",
+        type=_ppm,
+        default=0,
+        metavar="N",
+        help="what outlets must pay above what the seller costs, of a million of face value (default 0)",
+    )
+    backtest.set_defaults(module="backtest")
+
     bench = verbs.add_parser(
         "bench", parents=[machine], help="the platform's speed as ratios to this machine's own"
     )
@@ -269,6 +298,14 @@ def build_parser() -> argparse.ArgumentParser:
     bench_reconcile.add_argument("--rounds", type=_count, default=5, metavar="N")
     bench_reconcile.add_argument("--seed", type=int, default=1, metavar="N")
     bench_reconcile.set_defaults(module="bench_reconcile")
+
+    bench_latency = measured.add_parser(
+        "latency", parents=[machine], help="how long one person waits, alone and beside a company's file"
+    )
+    bench_latency.add_argument("--persons", type=_count, default=200, metavar="N")
+    bench_latency.add_argument("--per-s", type=_count, default=5, metavar="N", help="persons a second")
+    bench_latency.add_argument("--file", type=_count, default=20_000, metavar="N", help="orders of the file")
+    bench_latency.set_defaults(module="bench_latency")
 
     migrate = verbs.add_parser(
         "migrate", parents=[shared, machine], help="bring the database's schema up to date"
@@ -312,6 +349,20 @@ def _count(text: str) -> int:
     value = int(text)
     if not 1 <= value <= 10_000_000:
         raise argparse.ArgumentTypeError("a whole number from 1 on is needed")
+    return value
+
+
+def _back(text: str) -> int:
+    value = int(text)
+    if not 1 <= value <= 366:
+        raise argparse.ArgumentTypeError("a whole number of days from 1 to 366 is needed")
+    return value
+
+
+def _ppm(text: str) -> int:
+    value = int(text)
+    if not 0 <= value <= 1_000_000:
+        raise argparse.ArgumentTypeError("a whole number from 0 to 1000000 is needed")
     return value
 
 

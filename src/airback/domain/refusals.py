@@ -6,7 +6,9 @@ own error codes are translated to these by the adapters. Texts hold no data of t
 
 from typing import Final
 
+from airback.domain.margin_refusals import MARGIN_REFUSALS
 from airback.domain.market_refusals import MARKET_REFUSALS
+from airback.domain.rate_card_refusals import RATE_CARD_REFUSALS
 from airback.domain.refusal import Refusal
 from airback.domain.statement_refusals import STATEMENT_REFUSALS
 
@@ -751,6 +753,8 @@ _TABLE: Final = (
     ),
     *STATEMENT_REFUSALS,
     *MARKET_REFUSALS,
+    *MARGIN_REFUSALS,
+    *RATE_CARD_REFUSALS,
     # -- our own
     Refusal(
         "internal",

@@ -43,19 +43,23 @@ VERBS: Final[Mapping[State, Callable[[Batch, Order], None]]] = MappingProxyType(
 
 
 def advance(
-    batch: Batch, *, answers: Sequence[Answer], letters: Iterable[Letter], due: Iterable[int]
+    batch: Batch, *, answers: Sequence[Answer], letters: Sequence[Letter], due: Iterable[int]
 ) -> None:
-    """Decide the whole batch: every answer, every letter, every due order, then payouts of what was credited."""
+    """Decide the whole batch: every answer, every letter, every due order, then payouts of what was credited.
+
+    Who cancels while the answer about the hold is on its way comes first: nothing has been delivered yet.
+    """
     touched: dict[int, None] = {}
+    for letter in letters:
+        if letter.kind == "cancel" and letter.order_id in batch.orders:
+            cancel_asked(batch, batch.orders[letter.order_id])
+            touched[letter.order_id] = None
     for answer in answers:
         for order_id in _fold_answer(batch, answer):
             touched[order_id] = None
     for letter in letters:
         batch.letters.append(letter.id)
-        if letter.kind == "cancel" and letter.order_id in batch.orders:
-            cancel_asked(batch, batch.orders[letter.order_id])
-            touched[letter.order_id] = None
-        elif letter.kind == "payee" and letter.order_id in batch.orders:
+        if letter.kind == "payee" and letter.order_id in batch.orders:
             payee_given(batch, batch.orders[letter.order_id], letter)
             touched[letter.order_id] = None
         elif letter.kind == "statement":

@@ -4,7 +4,7 @@ Verbs change nothing but a `Batch` and the records in it. Nothing here reads a c
 anybody: time, entropy and keys were given. `store.persist` writes a finished batch in one transaction.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -25,8 +25,10 @@ from airback.engine.records import Fill, OpenBreak, OpenEffect, Order, Payout
 from airback.evidence.events import leaf
 from airback.ledger.accounts import Account, account
 from airback.ledger.postings import Balances, Phase, Transfer
+from airback.ledger.split import Agreement
 from airback.market.matching import DemandBook
 from airback.orders.corrections import Correction, Settlement
+from airback.orders.intake import PEOPLE
 from airback.orders.states import FILL_TRANSITIONS, FINAL, TRANSITIONS, FillState, State
 from airback.payouts.states import TRANSITIONS as PAYOUT_TRANSITIONS
 from airback.payouts.states import State as PayoutState
@@ -83,7 +85,7 @@ class IllegalTransition(Exception):
 class Batch:
     """Facts in, decisions out. One per pass of a book's writer.
 
-    `redeemed`: orders whose card an earlier request may have used. `full`: far sides whose queue takes no more.
+    `redeemed`: orders whose card an earlier request may have used. `full`: far sides whose queue takes no more, of which lane.
     `sending`: whether effects may go out, as the book said when the batch was written. `restored_at`: when the
     book came out of a backup, while it still waits; `statements_awaited`: for some far side's statement since then. Both
     are read for a decision to resume.
@@ -106,7 +108,7 @@ class Batch:
     open_effects: dict[int, list[OpenEffect]] = field(default_factory=dict)
     by_ref: Mapping[str, OpenEffect] = field(default_factory=dict)
     redeemed: set[int] = field(default_factory=set)
-    full: frozenset[str] = frozenset()
+    full: frozenset[tuple[str, int]] = frozenset()
     proofs: dict[int, Proof] = field(default_factory=dict)
     breaks: dict[int, OpenBreak] = field(default_factory=dict)
     caps_known: dict[int, int] = field(
@@ -115,6 +117,7 @@ class Batch:
     restored_at: datetime | None = None
     statements_awaited: bool = False
     corrections_known: dict[int, Correction] = field(default_factory=dict)
+    agreements: Mapping[str, Sequence[Agreement]] = field(default_factory=dict)
     # decisions
     transfers: list[Transfer] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
@@ -138,6 +141,8 @@ class Batch:
     resolved: list[tuple[int, str, str]] = field(default_factory=list)
     licences: list[dict[str, Any]] = field(default_factory=list)
     caps: list[dict[str, Any]] = field(default_factory=list)
+    agreed: list[dict[str, Any]] = field(default_factory=list)
+    booked: list[dict[str, Any]] = field(default_factory=list)
     switches: dict[str, tuple[bool, str | None]] = field(default_factory=dict)
     sending: bool = True
     to_pay: dict[int, Order] = field(default_factory=dict)
@@ -323,6 +328,7 @@ class Batch:
             left_at=self.now,
             epoch=self.epoch,
             ask_at=self.now + self.policy.look_again,
+            lane=order.lane if order else PEOPLE,
         )
         self.effects.append(effect)
         if order is not None:

@@ -2,6 +2,8 @@
 
 When another amount was delivered than was quoted (a card of another face, a part that came to nothing), the same
 terms are quoted anew for what was delivered, signed, and that quote is what the seller is paid by.
+
+Where an agreement stood when the order was submitted, what of the operator's own part is others' goes to them at once.
 """
 
 from airback.domain import ids
@@ -10,6 +12,8 @@ from airback.domain.refusals import Refused
 from airback.engine.batch import Batch
 from airback.engine.records import Order
 from airback.ledger.accounts import account, payable
+from airback.ledger.split import deductions, in_force, split
+from airback.orders.intake import FILES
 from airback.orders.states import FillState, State
 from airback.pricing.quotes import read_quote, requote, sign_quote
 
@@ -78,9 +82,54 @@ def credit(batch: Batch, order: Order) -> None:
             amount_fen=spread_fen,
             order=order,
         )
+    if batch.agreements:
+        _share_out(batch, order, spread_fen)
     order.credited_fen = order.net_fen
     if order.product == "card":
         order.card_code = None
         batch.claims_kept.append(order.id)
     batch.move(order, State.CREDITED, net_fen=order.net_fen)
     batch.to_pay[order.id] = order
+
+
+def _share_out(batch: Batch, order: Order, spread_fen: int) -> None:
+    """Give parties their shares of fee and spread. What they are is not the seller's to read: no event of the order."""
+    agreement = in_force(
+        batch.agreements, client=order.client, files=order.lane == FILES, at=order.submitted_at
+    )
+    if agreement is None:
+        return
+    quote = order.quote
+    found = split(
+        agreement.shares,
+        fee_fen=int(quote["fee_fen"]),
+        spread_fen=spread_fen,
+        face_fen=order.delivered_fen,
+        net_fen=order.net_fen,
+        lines=deductions(quote),
+    )
+    for leg, part in enumerate(found.parts, start=1):
+        batch.post(
+            "split",
+            subject=order.id,
+            leg=leg,
+            debit=account(f"shared:{part.share.kind}"),
+            credit=account(part.share.account),
+            amount_fen=part.amount_fen,
+            order=order,
+        )
+    batch.record(
+        "engine:split:posted",
+        of=ids.public("ord", order.id),
+        agreement=agreement.version,
+        platform_fen=found.platform_fen,
+        parts=[
+            {
+                "kind": part.share.kind,
+                "to": part.share.account,
+                "amount_fen": part.amount_fen,
+                "short_fen": part.short_fen,
+            }
+            for part in found.parts
+        ],
+    )

@@ -1,7 +1,7 @@
 """decide: a person's word is folded in: a decision two people made, or a payee the seller corrected."""
 
 import base64
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -10,14 +10,18 @@ from airback.domain.effects import Kind, Outcome, Result
 from airback.domain.refusals import Refused
 from airback.engine.batch import Batch
 from airback.engine.correct import settle_correction
+from airback.engine.propose import replaced
 from airback.engine.reconcile import resolve_break
 from airback.engine.records import Answer, Letter, Order
 from airback.engine.reserve import release_fills, reopen, settle_earmark
 from airback.ledger.accounts import account, deposit, safeguarded
+from airback.ledger.margin import REBATE, account_of
+from airback.ledger.split import payable_account
 from airback.orders.corrections import Correction
 from airback.orders.states import FINAL, TRANSITIONS, FillState, State
 from airback.payouts.states import FINAL as FINAL_PAYOUTS
 from airback.pricing.cards import in_force_from, parse_card
+from airback.pricing.schedule import check_schedule
 from airback.reconciliation.breaks import State as BreakState
 from airback.staff.actions import ACTIONS, parse_time
 
@@ -90,6 +94,28 @@ def decided(batch: Batch, letter: Letter) -> tuple[list[Answer], list[int]]:
                 credit=account("float"),
                 amount_fen=int(after["amount_fen"]),
             )
+        case "finance:booking:post":
+            _book(batch, letter, after)
+        case "finance:party:pay":
+            # the reserve is there to bear losses; what is owed to others leaves the operator's own bank account
+            against = account("loss") if after["account"] == "reserve" else account("cash:own")
+            batch.post(
+                "party_paid",
+                subject=letter.id,
+                debit=account(after["account"]),
+                credit=against,
+                amount_fen=int(after["amount_fen"]),
+            )
+        case "finance:split:agree":
+            batch.agreed.append(
+                {
+                    "scope": after["scope"],
+                    "document": after["document"],
+                    "effective_at": max(datetime.fromisoformat(after["effective_at"]), batch.now),
+                    "proposed_by": body["proposed_by"],
+                    "approved_by": body["decided_by"],
+                }
+            )
         case "pricing:rate_card:publish":
             document = _card_document(batch, after)
             batch.rate_cards.append(
@@ -98,6 +124,7 @@ def decided(batch: Batch, letter: Letter) -> tuple[list[Answer], list[int]]:
                     "effective_at": datetime.fromisoformat(document["effective_from"]),
                     "proposed_by": body["proposed_by"],
                     "approved_by": body["decided_by"],
+                    "proposal": ids.parse_public("pro", str(body["proposal"])),
                 }
             )
         case "compliance:licence:record":
@@ -135,6 +162,13 @@ def _stands(batch: Batch, action: str, after: dict[str, Any]) -> dict[str, Any]:
     match action:
         case "pricing:rate_card:publish":
             return {"version": str(batch.rate_card.version)}
+        case "finance:split:agree":
+            scope = str(after["scope"])
+            latest = [one.version for one in batch.agreements.get(scope, ())]
+            latest += [
+                0 for one in batch.agreed if one["scope"] == scope
+            ]  # in this very batch: it has no number yet
+            return {"version": str(latest[-1])} if latest else {}
         case "compliance:licence:record":
             return batch.licences_known.get(str(after["number"]), {})
         case "pricing:cap:override":
@@ -162,7 +196,11 @@ def _possible(batch: Batch, letter: Letter, after: dict[str, Any]) -> bool:
     action = letter.body["action"]
     if action == "pricing:rate_card:publish":
         try:
-            parse_card(_card_document(batch, after))
+            card = parse_card(_card_document(batch, after))
+            # a card that was published meanwhile, also in this very batch, may have taken its days
+            meanwhile = (parse_card(one["document"]) for one in batch.rate_cards)
+            cards = [*batch.rate_cards_known.values(), *meanwhile]
+            check_schedule(cards, card, now=batch.now, replaces=replaced(after))
         except Refused:
             return False
     if action == "operations:book:resume":
@@ -178,12 +216,36 @@ def _possible(batch: Batch, letter: Letter, after: dict[str, Any]) -> bool:
         except Refused:
             return False
         return correction is not None
+    if action == "finance:party:pay":
+        code = str(after["account"])
+        return payable_account(code) and int(after["amount_fen"]) <= batch.balances.room_fen(account(code))
     if action == "operations:order:decide":
         order = _order_of(batch, after)
         if order is None or (after["course"] in _ENDS and batch.open_of(order, *_MOVES)):
             return False
         return course_target(order, after["course"]) is not None
     return True
+
+
+def _book(batch: Batch, letter: Letter, after: dict[str, Any]) -> None:
+    """A cost paid from the operator's own money, or a rebate that came in to it."""
+    carrier, amount_fen = after.get("carrier"), int(after["amount_fen"])
+    own, result = account("cash:own"), account(account_of(after["line"], carrier))
+    debit, credit = (own, result) if after["line"] == REBATE else (result, own)
+    batch.post("booking", subject=letter.id, debit=debit, credit=credit, amount_fen=amount_fen)
+    batch.booked.append(
+        {
+            "id": letter.id,
+            "line": after["line"],
+            "carrier": carrier,
+            "amount_fen": amount_fen,
+            "period_from": date.fromisoformat(after["period_from"]),
+            "period_to": date.fromisoformat(after["period_to"]),
+            "source": after["source"],
+            "proposed_by": letter.body["proposed_by"],
+            "approved_by": letter.body["decided_by"],
+        }
+    )
 
 
 def _card_document(batch: Batch, after: dict[str, Any]) -> dict[str, Any]:

@@ -46,7 +46,7 @@ def deliver(batch: Batch, order: Order) -> None:
         else (0 if order.live_fills else order.face_fen)
     )
     unsent = any(f.state is not FillState.DELIVERED and f.id not in open_fills for f in order.live_fills)
-    if (missing > 0 or unsent) and f"carrier:{order.carrier}" in batch.full:
+    if (missing > 0 or unsent) and (f"carrier:{order.carrier}", order.lane) in batch.full:
         batch.wait(order, batch.policy.full_look)
         return
     if missing > 0 and not (

@@ -121,10 +121,10 @@ SELECT order_id, seq, action, at, leaf FROM events WHERE book = $1 AND order_id 
 SELECT e.id, e.kind, e.far_side, e.order_id, e.fill_id, e.payout_id, e.ref, e.amount_fen, e.request, e.send_by, e.at,
        o.result, o.asks, o.ask_at,
        coalesce((SELECT max(r.n) + 1 FROM effect_results r WHERE r.book = $1 AND r.effect_id = e.id), 0) AS n,
-       ord.hold_kind
+       ord.hold_kind, ord.lane
 FROM open_effects o
 CROSS JOIN LATERAL (SELECT * FROM effects WHERE book = $1 AND id = o.effect_id OFFSET 0) AS e
-LEFT JOIN LATERAL (SELECT hold_kind FROM orders WHERE book = $1 AND id = e.order_id OFFSET 0) AS ord ON true
+LEFT JOIN LATERAL (SELECT hold_kind, lane FROM orders WHERE book = $1 AND id = e.order_id OFFSET 0) AS ord ON true
 WHERE o.book = $1
 ORDER BY e.id
 
@@ -133,9 +133,9 @@ ORDER BY e.id
 SELECT e.id, e.kind, e.far_side, e.order_id, e.fill_id, e.payout_id, e.ref, e.amount_fen, e.request, e.send_by, e.at,
        coalesce(last.result, 'journalled') AS result, 0 AS asks, NULL::timestamptz AS ask_at,
        coalesce((SELECT max(r.n) + 1 FROM effect_results r WHERE r.book = $1 AND r.effect_id = e.id), 0) AS n,
-       ord.hold_kind
+       ord.hold_kind, ord.lane
 FROM effects e
-LEFT JOIN LATERAL (SELECT hold_kind FROM orders WHERE book = $1 AND id = e.order_id OFFSET 0) AS ord ON true
+LEFT JOIN LATERAL (SELECT hold_kind, lane FROM orders WHERE book = $1 AND id = e.order_id OFFSET 0) AS ord ON true
 LEFT JOIN LATERAL (SELECT r.result FROM effect_results r
                    WHERE r.book = $1 AND r.effect_id = e.id AND r.applied ORDER BY r.n DESC LIMIT 1) last ON true
 WHERE e.book = $1 AND e.ref = ANY($2::text[])

@@ -20,6 +20,7 @@ from airback.ledger.postings import Standing
 from airback.market.matching import LEAST_PART_FEN, Demand, rank
 from airback.orders.corrections import Bearer, Correction
 from airback.orders.corrections import Kind as CorrectionKind
+from airback.orders.intake import PEOPLE
 from airback.orders.states import FillState, State
 from airback.payouts.states import State as PayoutState
 from airback.store import price_caps
@@ -36,42 +37,43 @@ _PAGE: Final = 500
 _SPARE: Final = 200
 
 
-async def due_orders(
+async def due_people(conn: Any, *, book: int, now: datetime, limit: int) -> list[int]:
+    """Ids of persons' orders that are due, oldest first."""
+    return [row["order_id"] for row in await conn.fetch(SQL.due_people, book, now, limit)]
+
+
+async def due_files(
     conn: Any, *, book: int, now: datetime, limit: int, after_seller: int
 ) -> tuple[list[int], int]:
-    """Ids of due orders: people first, then files, a share from each seller in turn.
+    """Ids of files' orders that are due, a share from each seller in turn.
 
-    At least a quarter of the batch is left to files, so that a crowd does not starve them. Returns the ids and the
-    seller from whom the next pass goes on (0: from the beginning).
+    Returns them and the seller from whom the next pass goes on (0: from the beginning).
     """
-    people = await conn.fetch(SQL.due_people, book, now, limit)
-    room = max(limit - len(people), limit // 4)
-    share = max(1, room // 4)
+    share = max(1, limit // 4)
     by_seller: dict[int, list[int]] = defaultdict(list)
     last = after_seller
     for _ in range(_PASSES):
-        files = await conn.fetch(SQL.due_files, book, now, last, _SELLERS, max(share, room))
+        files = await conn.fetch(SQL.due_files, book, now, last, _SELLERS, max(share, limit))
         for row in files:
             if row["order_id"] is not None:
                 by_seller[row["seller"]].append(row["order_id"])
         around = last > 0 and not files
         scanned = {row["seller"] for row in files}
         last = max(scanned) if len(scanned) == _SELLERS else 0
-        if sum(map(len, by_seller.values())) >= room or (last == 0 and not around):
+        if sum(map(len, by_seller.values())) >= limit or (last == 0 and not around):
             break
     chosen: list[int] = []
     queues = [iter(ids) for ids in by_seller.values()]
-    while queues and len(chosen) < room:
-        queues = [queue for queue in queues if _take(queue, chosen, room)]
+    while queues and len(chosen) < limit:
+        queues = [queue for queue in queues if _take(queue, chosen, limit)]
     before = None
     for seller, orders in by_seller.items():
         if orders[0] not in chosen:
-            last = (
-                before or after_seller
-            )  # for this one and those behind there was no room: they are first next time
+            # for this one and those behind there was no room: they are first next time
+            last = before or after_seller
             break
         before = seller
-    return [row["order_id"] for row in people][: limit - min(len(chosen), limit // 4)] + chosen, last
+    return chosen, last
 
 
 def _take(queue: Any, chosen: list[int], room: int) -> bool:
@@ -98,10 +100,11 @@ async def facts(
     order_ids: Iterable[int],
     payout_ids: Sequence[int],
     deposits: Iterable[str] = (),
+    accounts: Iterable[str] = (),
 ) -> None:
     """Fill a batch with the orders, their fills and payouts, demands, balances and, for those to close, proofs.
 
-    What is in the writer's memory is not read.
+    What is in the writer's memory is not read. `accounts`: codes of further accounts in yuan that letters are about.
     """
     book = batch.book
     wanted = set(order_ids)
@@ -112,7 +115,7 @@ async def facts(
     if unknown:
         rows = await conn.fetch(SQL.orders_of_payouts, book, unknown)
         wanted.update(row["order_id"] for row in rows)
-    if not wanted and not deposits:
+    if not wanted and not deposits and not accounts:
         return
     missing = memory.recall(batch, wanted)
     if missing:
@@ -133,7 +136,7 @@ async def facts(
     matching = [o for o in batch.orders.values() if o.state in _MAY_MATCH]
     if matching:
         outlets = {row["outlet"] for row in await conn.fetch(SQL.outlets, book)}
-    await _balances(conn, batch, memory, outlets=payers | outlets | set(deposits))
+    await _balances(conn, batch, memory, outlets=payers | outlets | set(deposits), codes=accounts)
     if matching:
         await _market(conn, batch, matching, outlets, paying=set(deposits))
     closing = [order.id for order in batch.orders.values() if order.state is State.CREDITED]
@@ -212,9 +215,12 @@ async def _market(
     batch.demands.load(sorted(found.values(), key=rank))
 
 
-async def _balances(conn: Any, batch: Batch, memory: Memory, *, outlets: set[str]) -> None:
+async def _balances(
+    conn: Any, batch: Batch, memory: Memory, *, outlets: set[str], codes: Iterable[str]
+) -> None:
     accounts = [account("float"), account("proceeds"), account("cash:safeguarded"), account("cash:own")]
     accounts += [account(name) for name in ("fee", "rail_cost", "spread")]
+    accounts += [account(code) for code in codes]
     accounts += [deposit(outlet) for outlet in outlets if outlet != HOUSE]
     accounts += [payable(order.seller) for order in batch.orders.values()]
     accounts += [account(f"clearing:{rail}") for rail in {order.rail for order in batch.orders.values()}]
@@ -290,6 +296,7 @@ def _effect(row: asyncpg.Record, epoch: int) -> OpenEffect:
         n=row["n"],
         asks=row["asks"],
         ask_at=row["ask_at"],
+        lane=PEOPLE if row["lane"] is None else row["lane"],
     )
 
 

@@ -36,7 +36,7 @@ def hold(batch: Batch, order: Order) -> None:
         else:
             batch.move(order, State.EXPIRED, code="order_expired")
         return
-    if f"carrier:{order.carrier}" in batch.full:
+    if (f"carrier:{order.carrier}", order.lane) in batch.full:
         batch.wait(order, batch.policy.full_look)
         return
     if not order.live_fills and not reserve(batch, order, face_fen=order.face_fen):

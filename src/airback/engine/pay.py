@@ -45,8 +45,9 @@ def plan_payouts(batch: Batch) -> None:
             batch.wait(order, batch.policy.seller_patience)
             continue
         if (
-            f"rail:{order.rail}" in batch.full and not order.owed_again
-        ):  # an ended order is not looked at again
+            f"rail:{order.rail}",
+            order.lane,
+        ) in batch.full and not order.owed_again:  # an ended order is not looked at again
             batch.wait(order, batch.policy.full_look)
             continue
         payee = _payee_of(batch, order)

@@ -258,6 +258,7 @@ async def _decisions(conn: Any, batch: Batch) -> None:
             card["proposed_by"],
             card["approved_by"],
             batch.now,
+            card["proposal"],
         )
     for cap in batch.caps:
         await conn.execute(
@@ -272,6 +273,10 @@ async def _decisions(conn: Any, batch: Batch) -> None:
         )
     if batch.resolved:
         await conn.execute(SQL.resolve_breaks, batch.book, batch.now, *_columns(batch.resolved))
+    for agreed in batch.agreed:
+        await conn.execute(SQL.insert_agreement, batch.book, *agreed.values(), batch.now)
+    for booked in batch.booked:
+        await conn.execute(SQL.insert_booking, batch.book, *booked.values(), batch.now)
     for licence in batch.licences:
         await conn.execute(
             SQL.insert_licence,

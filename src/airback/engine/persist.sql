@@ -183,9 +183,17 @@ UPDATE books SET routing = $2, pause_reason = $3, sending = sending OR $2,
 WHERE book = $1
 
 -- name: insert_rate_card
-INSERT INTO rate_cards (book, version, document, effective_at, proposed_by, approved_by, created_at)
-SELECT $1, coalesce(max(version), 0) + 1, jsonb_set($2, '{version}', to_jsonb(coalesce(max(version), 0) + 1)), $3, $4, $5, $6
+INSERT INTO rate_cards (book, version, document, effective_at, proposed_by, approved_by, created_at, proposal)
+SELECT $1, coalesce(max(version), 0) + 1, jsonb_set($2, '{version}', to_jsonb(coalesce(max(version), 0) + 1)), $3, $4, $5, $6, $7
 FROM rate_cards WHERE book = $1
+
+-- name: insert_agreement
+INSERT INTO split_agreements (book, version, scope, document, effective_at, proposed_by, approved_by, created_at)
+SELECT $1, coalesce(max(version), 0) + 1, $2, $3, $4, $5, $6, $7 FROM split_agreements WHERE book = $1
+
+-- name: insert_booking
+INSERT INTO operating_bookings (book, id, line, carrier, amount_fen, period_from, period_to, source, proposed_by, approved_by, booked_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
 
 -- name: insert_licence
 INSERT INTO licences (book, number, issuer, capabilities, valid_from, valid_until, recorded_by)

@@ -10,27 +10,34 @@ The inbox body: `{"proposal", "action", "subject", "before", "after", "reason", 
 """
 
 from collections.abc import Callable, Collection, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
 import asyncpg
 
 from airback.compliance import licences
 from airback.domain import ids
+from airback.domain.assets import CARRIERS
 from airback.domain.canonical import canonical
 from airback.domain.refusals import Refused
 from airback.engine.act import reason_of
 from airback.engine.inbox import append_decision
+from airback.ledger.margin import MOST_DAYS, REBATE
+from airback.ledger.split import check_scope, parse_shares, payable_account
 from airback.pricing.cards import in_force_from, parse_card
+from airback.pricing.formula import CHINA
+from airback.pricing.schedule import check_schedule
 from airback.staff.actions import ACTIONS, Action, parse_time
 from airback.staff.proposals import DECISIONS, State
 from airback.staff.roles import may, require
-from airback.store import proposals, statements
+from airback.store import books, proposals, statements
 from airback.store.proposals import Proposal
 
 MOST_SUBJECT: Final = 200
 MOST_DOCUMENT: Final = 256 * 1024
 
+#: A form states whole minutes, and takes a while to be sent.
+_TYPED_WITHIN: Final = timedelta(minutes=2)
 _ROUTING_AFTER: Final = {"operations:book:pause": False, "operations:book:resume": True}
 
 
@@ -51,7 +58,8 @@ async def propose(
     """Write a proposal and return its id.
 
     Raises `Refused`: `role_missing`, `reason_missing`, `field_missing` / `field_invalid` (with the field), an
-    amount's refusal, or `statements_awaited` (a book that was restored; far side and day). The most significant comes first: who asks, then why, then what.
+    amount's refusal, `effective_past`, `card_overlap` or `card_gap` (a rate card), or `statements_awaited` (a book that
+    was restored; far side and day). The most significant comes first: who asks, then why, then what.
     """
     kind = _action(action)
     require(roles=roles, permission=kind.propose)
@@ -60,6 +68,8 @@ async def propose(
         raise Refused("field_invalid", field="subject")
     kind.check(after)
     _check_meaning(kind, after, now=now)
+    if action == "pricing:rate_card:publish":
+        await _check_rate_card(conn, book, after, now=now)
     if action == "operations:book:resume" and (awaited := await statements.unstated(conn, book=book)):
         raise Refused("statements_awaited", field=f"{awaited[0]} {awaited[1]}")
     if len(canonical(dict(before))) + len(canonical(dict(after))) > MOST_DOCUMENT:
@@ -162,7 +172,7 @@ def _refuse_decided(found: Proposal, *, by: str, now: datetime) -> None:
 
 
 def _check_meaning(kind: Action, after: Mapping[str, Any], *, now: datetime) -> None:
-    """What the form alone cannot see: a licence that ends before it begins, a rate card that cannot be read."""
+    """What the form alone cannot see, such as a licence that ends before it begins."""
     if kind.name == "compliance:licence:record":
         licences.check_record(
             number=after["number"],
@@ -171,12 +181,53 @@ def _check_meaning(kind: Action, after: Mapping[str, Any], *, now: datetime) -> 
             valid_from=_moment(after, "valid_from"),
             valid_until=_moment(after, "valid_until"),
         )
-    elif kind.name == "pricing:rate_card:publish":
-        # it counts from the time that is approved, whatever the document says
-        moment = max(_moment(after, "effective_at"), now)
-        parse_card(in_force_from(parse_card(after["document"]).document, moment))
+    elif kind.name == "finance:booking:post":
+        _check_booking(after, now=now)
+    elif kind.name == "finance:party:pay":
+        if not payable_account(after["account"]):
+            raise Refused("field_invalid", field="account")
+    elif kind.name == "finance:split:agree":
+        check_scope(after["scope"])
+        parse_shares(after["document"])
     elif kind.name in _ROUTING_AFTER and after["routing"] is not _ROUTING_AFTER[kind.name]:
         raise Refused("field_invalid", field="routing")
+
+
+def _check_booking(after: Mapping[str, Any], *, now: datetime) -> None:
+    """A rebate names its carrier, nothing else does; the days it is for have begun and are in order."""
+    carrier = after.get("carrier")
+    if (after["line"] == REBATE) is not (carrier is not None):
+        raise Refused("field_missing" if carrier is None else "field_invalid", field="carrier")
+    if carrier is not None and carrier not in CARRIERS:
+        raise Refused("field_invalid", field="carrier")
+    first, last = (date.fromisoformat(after[key]) for key in ("period_from", "period_to"))
+    if first > last or first > now.astimezone(CHINA).date() or (last - first).days > MOST_DAYS:
+        raise Refused("period_invalid", field="period_to")
+
+
+async def _check_rate_card(
+    conn: asyncpg.Connection, book: int, after: Mapping[str, Any], *, now: datetime
+) -> None:
+    """Refuse a rate card that cannot be read, or would leave a moment with two prices or with none."""
+    # it counts from the time that is approved, whatever the document says
+    moment = _moment(after, "effective_at")
+    document = parse_card(after["document"]).document
+    if moment < now - _TYPED_WITHIN:
+        raise Refused("effective_past", field="effective_at")
+    card = parse_card(in_force_from(document, max(moment, now)))
+    published = await conn.fetch(books.SQL.rate_cards, book, 0)
+    cards = [parse_card(row["document"]) for row in published]
+    check_schedule(cards, card, now=now, replaces=replaced(after))
+
+
+def replaced(after: Mapping[str, Any]) -> int | None:
+    """The version of the scheduled rate card in whose place another is to come. Raises `Refused` (`field_invalid`)."""
+    version = after.get("replaces")
+    if version is None:
+        return None
+    if not (isinstance(version, str) and version.isascii() and version.isdecimal() and len(version) <= 9):
+        raise Refused("field_invalid", field="replaces")
+    return int(version)
 
 
 def _moment(after: Mapping[str, Any], key: str) -> datetime:

@@ -6,6 +6,7 @@ from typing import Any
 
 from airback.domain.effects import Kind, Outcome, Result
 from airback.domain.ports.carrier import HoldKind
+from airback.orders.intake import PEOPLE
 from airback.orders.states import FillState, State
 from airback.payouts.states import State as PayoutState
 
@@ -108,7 +109,7 @@ class OpenEffect:
     `epoch` is the one it was journalled or adopted in; a sender of another epoch never sends it. `n` counts the
     results recorded so far. `at` is when it was journalled, `left_at` the last moment at which its request can have
     left, from which grace periods are counted. `under_way`: this epoch's senders hold its request, queued or on its
-    way, and nobody asks about it.
+    way, and nobody asks about it. `lane`: a person's, or of a file, which gives way to persons.
     """
 
     id: int
@@ -132,6 +133,7 @@ class OpenEffect:
     asking: bool = False
     under_way: bool = False
     resent: bool = False
+    lane: int = PEOPLE
 
 
 @dataclass(frozen=True, slots=True)

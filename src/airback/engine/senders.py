@@ -32,6 +32,7 @@ from airback.domain.ports.rail import PayRequest, Rail
 from airback.engine.policy import Policy
 from airback.engine.records import Answer, OpenEffect
 from airback.engine.verify import InspectRequest
+from airback.orders.intake import PEOPLE
 
 LOG: Final = structlog.get_logger(__name__)
 
@@ -119,6 +120,9 @@ class FarSides:
 
 
 OnAnswer = Callable[[Answer], None]
+
+#: After so many of persons' requests in turn one of the files' goes out.
+_PEOPLE_IN_TURN: Final = 4
 
 
 class Sending(Protocol):
@@ -269,7 +273,10 @@ class Senders:
 
 
 class _Lane:
-    """One far side's queue: so many at once, so many a second, and a breaker that opens and closes by itself."""
+    """One far side's queue: so many at once, so many a second, and a breaker that opens and closes by itself.
+
+    Persons go before files, which may be long; of each few turns one is left to files.
+    """
 
     def __init__(
         self,
@@ -283,7 +290,9 @@ class _Lane:
         self._gap_s = 1 / requests_per_s
         self._perform = perform
         self._idle = idle
-        self._jobs: deque[_Job] = deque()
+        self._people: deque[_Job] = deque()
+        self._files: deque[_Job] = deque()
+        self._in_turn = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._next_start = 0.0
         self._failures = 0
@@ -291,9 +300,10 @@ class _Lane:
 
     def put(self, job: _Job) -> None:
         """Queue a job and see that somebody does it."""
-        self._jobs.append(job)
+        (self._people if job.effect.lane == PEOPLE else self._files).append(job)
         wanted = self._concurrency if self._failures < _BREAK_AFTER else 1
-        if len(self._tasks) < min(wanted, len(self._jobs) + len(self._tasks)) and not self._closed:
+        queued = len(self._people) + len(self._files)
+        if len(self._tasks) < min(wanted, queued + len(self._tasks)) and not self._closed:
             task = asyncio.create_task(self._work())
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
@@ -301,20 +311,23 @@ class _Lane:
     async def close(self) -> None:
         """Drop what is queued and give up what is under way."""
         self._closed = True
-        self._jobs.clear()
+        self._people.clear()
+        self._files.clear()
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _work(self) -> None:
-        while self._jobs and not self._closed:
-            if self._idle(self._jobs[0]):
-                self._jobs.popleft()
+        while (queue := self._next()) and not self._closed:
+            if self._idle(queue[0]):
+                queue.popleft()
                 continue
             await self._pace()
-            if not self._jobs:
+            queue = self._next()
+            if not queue:
                 return
-            reached = await self._perform(self._jobs.popleft())
+            self._in_turn = self._in_turn + 1 if queue is self._people else 0
+            reached = await self._perform(queue.popleft())
             if reached is None:
                 continue  # nothing was asked of the far side: it says nothing of how it is
             if reached:
@@ -323,6 +336,12 @@ class _Lane:
                 self._failures = 0
             else:
                 self._failures += 1
+
+    def _next(self) -> deque[_Job]:
+        """Whose turn it is: persons', and after some of theirs one of the files'."""
+        if self._people and (self._in_turn < _PEOPLE_IN_TURN or not self._files):
+            return self._people
+        return self._files
 
     async def _pace(self) -> None:
         now = time.monotonic()

@@ -39,7 +39,7 @@ def verify(batch: Batch, order: Order) -> None:
     if out_of_time(batch, order):
         batch.move(order, State.EXPIRED, code="order_expired")
         return
-    if SUBSCRIBERS in batch.full:
+    if (SUBSCRIBERS, order.lane) in batch.full:
         batch.wait(order, batch.policy.full_look)
         return
     ref = batch.new_ref()

@@ -1,8 +1,13 @@
 """The writer of one book: gather, decide, persist, perform.
 
 It keeps in memory only what its epoch makes true: the open effects, orders under way, balances and the next sequence
-number. `begin` forgets all of it and reads the book again. After a failure things are folded one at a time, from one source at a time, so that
-the one answer, letter or order that a bug stops is found and set aside for a person while the others go on.
+number. `begin` forgets all of it and reads the book again.
+
+Persons go before files. A step folds either what persons wait for, of which there is little, or a bite of the files; while
+persons are about, that bite takes no longer than a person may wait for it, and after a few steps of theirs files have one.
+
+After a failure things are folded one at a time, from one source at a time, so that the one answer, letter or order that a bug
+stops is found and set aside for a person while the others go on.
 """
 
 import contextlib
@@ -30,6 +35,8 @@ from airback.engine.persist import Fenced, persist
 from airback.engine.policy import Policy
 from airback.engine.records import Answer, Letter, OpenEffect
 from airback.engine.senders import PATIENCE, OnAnswer, Sending, read_request, storable
+from airback.ledger.split import Agreement, parse_shares
+from airback.orders.intake import FILES, PEOPLE
 from airback.pricing.cards import RateCard, card_in_force, parse_card
 from airback.store import books, statements
 
@@ -56,7 +63,16 @@ _REPLAN_AT_MOST_S: Final = 300.0
 ASIDE: Final = timedelta(hours=1)
 
 #: After a failure, so many things are folded alone before bites grow again: one from each source.
-_ALONE: Final = 3
+_ALONE: Final = 4
+
+#: Persons are about for so long after they were last seen.
+_ABOUT_S: Final = 60.0
+#: How long a step of the files may take meanwhile, the least it folds, and how a bite grows that took less.
+_BITE_S: Final = 0.08
+_LEAST_BITE: Final = 20
+_BITE_GROWS: Final = 1.25
+#: After so many steps of persons' in turn files have one.
+_PEOPLE_IN_TURN: Final = 4
 
 #: SQL states that tell of the data, not of the connection or the server: data, integrity, syntax or access.
 _OF_THE_DATA: Final = ("22", "23", "42")
@@ -105,11 +121,14 @@ class Writer:
         self._limit = batch
         self._alone = 0
         self._turn = 0
-        self._answers: deque[Answer] = deque()
+        self._answers: dict[int, deque[Answer]] = {PEOPLE: deque(), FILES: deque()}
+        self._in_turn = 0
+        self._people_until = 0.0
+        self._bite = _LEAST_BITE
         self._open: dict[int, OpenEffect] = {}
         self._by_ref: dict[str, OpenEffect] = {}
         self._by_order: dict[int, dict[int, OpenEffect]] = {}
-        self._under_way: Counter[str] = Counter()
+        self._under_way: Counter[tuple[str, int]] = Counter()
         self._aside: dict[int, datetime] = {}
         self._hints: dict[str, _Hint] = {}
         self._memory = Memory()
@@ -119,6 +138,8 @@ class Writer:
         self._sending = True
         self._rate_cards: dict[int, RateCard] = {}
         self._licensed: frozenset[str] = frozenset()
+        self._agreements: dict[str, list[Agreement]] = {}
+        self._agreed_up_to = 0
         self._after_seller = 0
         self._refresh_at = 0.0
         self._replan_at = 0.0
@@ -129,7 +150,8 @@ class Writer:
         """Start an epoch from nothing but the database."""
         if self._senders is not None:
             await self._senders.close()
-        self._answers.clear()
+        for answers in self._answers.values():
+            answers.clear()
         self._memory = Memory()
         self._epoch = epoch
         self._seq = await books.next_seq(conn, book=self._book)
@@ -152,7 +174,7 @@ class Writer:
             elif effect.kind in (Kind.INSPECT, Kind.NOTIFY):
                 # Nothing to ask about: a reading is made anew, a message may or may not have gone.
                 outcome = Outcome(Result.FAILED, code="answer_lost", detail={"taken_over": True})
-                self._answers.append(Answer(effect, outcome, asked=False))
+                self._answers[effect.lane].append(Answer(effect, outcome, asked=False))
             else:
                 effect.ask_at = now
 
@@ -184,6 +206,7 @@ class Writer:
         if self._monotonic() >= self._refresh_at:
             await self._refresh(conn)
         self._ask_due(now)
+        began = self._monotonic()
         answers, letters, due = await self._take(conn, now)
         if not (answers or letters or due):
             return False
@@ -204,6 +227,8 @@ class Writer:
                 await self._set_aside(conn, answers, kinds, due, now)
             raise
         self._commit(batch)
+        if not self._in_turn:
+            self._bitten(self._monotonic() - began, len(answers) + len(due))
         if self._alone:
             self._alone -= 1
         elif self._limit < self._most:
@@ -211,27 +236,65 @@ class Writer:
         return True
 
     async def _take(self, conn: Any, now: datetime) -> tuple[list[Answer], list[Letter], list[int]]:
-        """What the next batch folds; at the smallest bite one thing from one source, sources in turn."""
-        answers: list[Answer] = []
-        letters: list[Letter] = []
-        due: list[int] = []
-        turns = (0, 1, 2) if self._limit > 1 else tuple((self._turn + step) % 3 for step in range(3))
-        for turn in turns:
-            if turn == 0:
-                answers = [self._answers.popleft() for _ in range(min(len(self._answers), self._limit))]
-            elif turn == 1:
-                hinting = [letter_id for hint in self._hints.values() for letter_id in hint.letters]
-                letters = await gather.letters(conn, book=self._book, limit=self._limit, but=hinting)
-            elif self._sending:
-                # After a restore no order moves by itself: what it would do next may have been done already.
-                due, self._after_seller = await gather.due_orders(
-                    conn, book=self._book, now=now, limit=self._limit, after_seller=self._after_seller
-                )
-            if self._limit == 1 and (answers or letters or due):
-                self._turn = (turn + 1) % 3
-                # due work gives one of people and one of files; alone means alone
-                return answers, letters, due[:1]
-        return answers, letters, due
+        """What the next batch folds: persons' work and letters, or a bite of the files'."""
+        if self._limit == 1:
+            return await self._take_one(conn, now)
+        if self._in_turn < _PEOPLE_IN_TURN:
+            letters = await self._take_letters(conn)
+            due = await self._take_due(conn, now, PEOPLE, self._limit)
+            answers = self._take_answers(
+                PEOPLE, self._limit
+            )  # last: some come in while the database is asked
+            if answers or letters or due:
+                self._in_turn += 1
+                if answers or due:
+                    self._people_until = self._monotonic() + _ABOUT_S
+                return answers, letters, due
+        begun, self._in_turn = self._in_turn, 0
+        bite = min(self._limit, self._bite) if self._monotonic() < self._people_until else self._limit
+        due = await self._take_due(conn, now, FILES, bite)
+        answers = self._take_answers(FILES, bite)
+        if begun and not (answers or due):
+            return await self._take(conn, now)
+        return answers, [], due
+
+    async def _take_one(self, conn: Any, now: datetime) -> tuple[list[Answer], list[Letter], list[int]]:
+        """One thing from one source, sources in turn."""
+        for _ in range(_ALONE):
+            turn, self._turn = self._turn, (self._turn + 1) % _ALONE
+            if turn == 0 and any(self._answers.values()):
+                return self._take_answers(PEOPLE, 1) or self._take_answers(FILES, 1), [], []
+            if turn == 1 and (letters := await self._take_letters(conn)):
+                return [], letters, []
+            if turn > 1 and (due := await self._take_due(conn, now, (PEOPLE, FILES)[turn - 2], 1)):
+                return [], [], due
+        return [], [], []
+
+    def _bitten(self, took_s: float, things: int) -> None:
+        """A step of the files took so long for so many things: the next bite is to take as long as it may."""
+        if took_s > _BITE_S:
+            self._bite = max(_LEAST_BITE, int(min(things, self._bite) * _BITE_S / took_s))
+        elif things >= self._bite:
+            self._bite = min(self._most, int(self._bite * _BITE_GROWS))
+
+    def _take_answers(self, lane: int, limit: int) -> list[Answer]:
+        waiting = self._answers[lane]
+        return [waiting.popleft() for _ in range(min(len(waiting), limit))]
+
+    async def _take_letters(self, conn: Any) -> list[Letter]:
+        hinting = [letter_id for hint in self._hints.values() for letter_id in hint.letters]
+        return await gather.letters(conn, book=self._book, limit=self._limit, but=hinting)
+
+    async def _take_due(self, conn: Any, now: datetime, lane: int, limit: int) -> list[int]:
+        if not self._sending:
+            # After a restore no order moves by itself: what it would do next may have been done already.
+            return []
+        if lane == PEOPLE:
+            return await gather.due_people(conn, book=self._book, now=now, limit=limit)
+        due, self._after_seller = await gather.due_files(
+            conn, book=self._book, now=now, limit=limit, after_seller=self._after_seller
+        )
+        return due
 
     def _new_batch(self, now: datetime) -> Batch:
         return Batch(
@@ -246,8 +309,9 @@ class Writer:
             routing=self._routing,
             next_seq=self._seq,
             licensed=self._licensed,
+            agreements=self._agreements,
             by_ref=self._by_ref,
-            full=frozenset(side for side, n in self._under_way.items() if n >= self._most_in_flight),
+            full=frozenset(queue for queue, n in self._under_way.items() if n >= self._most_in_flight),
         )
 
     def _rate_card(self, now: datetime) -> RateCard:
@@ -268,6 +332,7 @@ class Writer:
         order_ids = set(due)
         payout_ids = set[int]()
         deposits = set[str]()
+        accounts = set[str]()
         breaks = list[int]()
         corrections = list[int]()
         licences: list[str] = []
@@ -288,6 +353,8 @@ class Writer:
                 corrections += [] if found is None else [found]
             elif action == "finance:deposit:credit":
                 deposits.add(str(letter.body["after"]["outlet"]))
+            elif action == "finance:party:pay":
+                accounts.add(str(letter.body["after"]["account"]))
             elif action == "compliance:licence:record":
                 licences.append(str(letter.body["after"].get("number")))
             elif action == "pricing:cap:override":
@@ -305,7 +372,13 @@ class Writer:
         if corrections:
             order_ids |= await gather.corrections(conn, batch, corrections)
         await gather.facts(
-            conn, batch, self._memory, order_ids=order_ids, payout_ids=sorted(payout_ids), deposits=deposits
+            conn,
+            batch,
+            self._memory,
+            order_ids=order_ids,
+            payout_ids=sorted(payout_ids),
+            deposits=deposits,
+            accounts=accounts,
         )
         if breaks:
             await gather.open_breaks(conn, batch, breaks)
@@ -328,7 +401,7 @@ class Writer:
         self._sending = batch.sending
         if "routing" in batch.switches:
             self._routing = batch.switches["routing"][0]
-        if batch.rate_cards or batch.licences:
+        if batch.rate_cards or batch.licences or batch.agreed:
             self._refresh_at = 0.0
         for effect_id in batch.final_effects:
             self._forget(effect_id)
@@ -351,7 +424,7 @@ class Writer:
                 self._answered(Answer(effect, Outcome(Result.FAILED, code="not_sent"), asked=False))
             return
         effect.under_way = True
-        self._under_way[effect.far_side] += 1
+        self._under_way[effect.far_side, effect.lane] += 1
         self._senders.send(effect, request)
 
     # -- small parts
@@ -376,7 +449,7 @@ class Writer:
     def _came_back(self, effect: OpenEffect) -> None:
         if effect.under_way:
             effect.under_way = False
-            self._under_way[effect.far_side] -= 1
+            self._under_way[effect.far_side, effect.lane] -= 1
 
     def _timeout_s(self, effect: OpenEffect) -> int:
         capabilities = self._policy.capabilities_of(effect.far_side)
@@ -391,6 +464,12 @@ class Writer:
         self._routing, self._sending = await books.switches(conn, book=self._book)
         for row in await conn.fetch(books.SQL.rate_cards, self._book, max(self._rate_cards, default=0)):
             self._rate_cards[row["version"]] = parse_card(row["document"])
+        for row in await conn.fetch(books.SQL.agreements, self._book, self._agreed_up_to):
+            agreement = Agreement(
+                row["version"], row["scope"], row["effective_at"], parse_shares(row["document"])
+            )
+            self._agreements.setdefault(agreement.scope, []).append(agreement)
+            self._agreed_up_to = agreement.version
         self._licensed = frozenset(
             r["capability"] for r in await conn.fetch(books.SQL.licensed, self._book, now)
         )
@@ -473,7 +552,7 @@ class Writer:
                 effect.left_at = self._clock()
             self._came_back(effect)
             effect.asking = True  # nobody needs to ask: what it says is about to be folded
-        self._answers.append(answer)
+        self._answers[effect.lane].append(answer)
         self._wake()
 
     async def _set_aside(

@@ -234,7 +234,7 @@ def suggest_promotion(finding: Finding, *, card: RateCard) -> int | None:
 
 
 def with_promotion(document: Mapping[str, Any], *, promotion: Promotion, share_ppm: int) -> dict[str, Any]:
-    """A rate card's document with the promotion factor on for that carrier and time alone, as the next version."""
+    """A rate card's document with the promotion factor on for that carrier and time alone."""
     factors = document["factors"]
     part = {
         **factors["promotion"],
@@ -243,7 +243,7 @@ def with_promotion(document: Mapping[str, Any], *, promotion: Promotion, share_p
         "until": _time_text(promotion.until),
         "carriers_ppm": {promotion.carrier: share_ppm},
     }
-    return {**document, "version": document["version"] + 1, "factors": {**factors, "promotion": part}}
+    return {**document, "factors": {**factors, "promotion": part}}
 
 
 def _time_text(at: datetime) -> str:

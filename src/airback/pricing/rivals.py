@@ -449,14 +449,10 @@ def suggest_competition(
 
 
 def with_competition(document: Mapping[str, Any], *, rate_ppm: int) -> dict[str, Any]:
-    """A rate card's document with the competition factor switched on at that figure, as the next version."""
+    """A rate card's document with the competition factor switched on at that figure."""
     factors = document["factors"]
     competition = {**factors["competition"], "on": True, "rate_ppm": rate_ppm}
-    return {
-        **document,
-        "version": document["version"] + 1,
-        "factors": {**factors, "competition": competition},
-    }
+    return {**document, "factors": {**factors, "competition": competition}}
 
 
 # -- beside our own rate

@@ -184,7 +184,7 @@ class DemandCount:
 
 @dataclass(frozen=True, slots=True)
 class CardRow:
-    """One published rate card."""
+    """One published rate card, with the proposal it came from where that is known."""
 
     version: int
     document: dict[str, Any]
@@ -192,6 +192,16 @@ class CardRow:
     proposed_by: str
     approved_by: str
     created_at: datetime
+    proposal: int | None = None
+    subject: str | None = None
+    reason: str | None = None
+    decision_reason: str | None = None
+
+    @property
+    def effective_until(self) -> datetime | None:
+        """When it ends by itself; None when it stays until another takes effect."""
+        until = self.document.get("effective_until")
+        return None if until is None else datetime.fromisoformat(until)
 
 
 @dataclass(frozen=True, slots=True)
@@ -364,14 +374,24 @@ async def demand_book(conn: asyncpg.Connection, *, book: int) -> list[DemandCoun
     return [DemandCount(**dict(row)) for row in await conn.fetch(_SQL.demand_book, book)]
 
 
-async def rate_cards(conn: asyncpg.Connection, *, book: int, limit: int = 20) -> list[CardRow]:
+async def rate_cards(conn: asyncpg.Connection, *, book: int, limit: int = 50) -> list[CardRow]:
     """Published rate cards, the latest version first."""
-    return [CardRow(**dict(row)) for row in await conn.fetch(_SQL.rate_cards, book, limit)]
+    return [CardRow(**dict(row)) for row in await conn.fetch(_SQL.rate_cards, book, limit, None)]
+
+
+async def rate_card(conn: asyncpg.Connection, *, book: int, version: int) -> CardRow | None:
+    """The published rate card of that version, or None."""
+    row = await conn.fetchrow(_SQL.rate_cards, book, 1, version)
+    return None if row is None else CardRow(**dict(row))
 
 
 def in_force(cards: Sequence[CardRow], *, now: datetime) -> CardRow | None:
-    """Of published cards, the one that prices now: the latest to have taken effect."""
-    past = [card for card in cards if card.effective_at <= now]
+    """Of published cards, the one that prices now: of those that have not ended, the latest to have taken effect."""
+    past = [
+        card
+        for card in cards
+        if card.effective_at <= now and (card.effective_until is None or now < card.effective_until)
+    ]
     return max(past, key=lambda card: (card.effective_at, card.version), default=None)
 
 

@@ -122,8 +122,11 @@ SELECT carrier, count(*) AS demands, sum(open_fen)::bigint AS open_fen, max(pric
 FROM open_demands WHERE book = $1 GROUP BY carrier ORDER BY carrier
 
 -- name: rate_cards
-SELECT version, document, effective_at, proposed_by, approved_by, created_at
-FROM rate_cards WHERE book = $1 ORDER BY version DESC LIMIT $2
+-- Published versions, with the proposal each came from: why it was asked for, and why it was approved.
+SELECT c.version, c.document, c.effective_at, c.proposed_by, c.approved_by, c.created_at, c.proposal, p.subject, p.reason,
+       p.decision_reason
+FROM rate_cards c LEFT JOIN proposals p ON p.book = c.book AND p.id = c.proposal
+WHERE c.book = $1 AND ($3::integer IS NULL OR c.version = $3) ORDER BY c.version DESC LIMIT $2
 
 -- name: order_transfers
 -- The ledger transfers of one order, in order of time, with both accounts' codes.

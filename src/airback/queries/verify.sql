@@ -162,6 +162,18 @@ FULL JOIN (SELECT 'recourse:' || o.seller AS code, sum(c.claim_fen - c.recovered
            WHERE c.book = $1 AND c.bearer = 'seller' GROUP BY o.seller) c ON c.code = a.code
 WHERE coalesce(a.claimed, 0) <> coalesce(c.claimed, 0)
 
+-- name: split_is_within_the_operators_part
+-- 3. What agreements split off an order is no more than its fee and spread: nothing of it is the seller's.
+SELECT t.order_id::text AS subject,
+       format('%s fen were split off', sum(t.amount_fen) FILTER (WHERE t.kind = 'split')) AS detail
+FROM transfers t
+LEFT JOIN accounts c ON c.book = t.book AND c.id = t.credit AND c.asset = 'CNY' AND c.code IN ('fee', 'spread')
+LEFT JOIN accounts d ON d.book = t.book AND d.id = t.debit AND d.asset = 'CNY' AND d.code = 'spread'
+WHERE t.book = $1 AND t.kind IN ('credit', 'split') AND t.order_id IS NOT NULL AND ($2::bigint[] IS NULL OR t.order_id = ANY($2))
+GROUP BY t.order_id
+HAVING sum(t.amount_fen) FILTER (WHERE t.kind = 'split') > greatest(0, coalesce(sum(
+    CASE WHEN c.id IS NOT NULL THEN t.amount_fen WHEN d.id IS NOT NULL THEN -t.amount_fen END) FILTER (WHERE t.kind = 'credit'), 0))
+
 -- name: card_belongs_to_one_order
 -- 3. A card that was sold keeps its claim for ever, and no other order of that card succeeded.
 SELECT o.id::text AS subject,

@@ -8,7 +8,7 @@ proposal, compares those keys of `before` that `compared` names with what stands
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Final
@@ -36,6 +36,8 @@ class Form(StrEnum):
     BEARER = "bearer"
     SETTLEMENT = "settlement"
     PPM = "ppm"
+    DAY = "day"
+    BOOKED = "booked"
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +132,8 @@ _EFFECT: Final = Field("effect", Form.TEXT, "指令流水号", "Effect's referen
 _BREAK: Final = Field("break", Form.TEXT, "差异编号", "Break")
 _CORRECTION: Final = Field("correction", Form.TEXT, "更正编号", "Correction")
 _ORDER: Final = Field("order", Form.TEXT, "订单", "Order")
+_ACCOUNT: Final = Field("account", Form.TEXT, "账户", "Account")
+_SCOPE: Final = Field("scope", Form.TEXT, "适用于", "Applies to")
 _ROUTING: Final = Field("routing", Form.FLAG, "收购", "Buying")
 _PAUSE_REASON: Final = Field("reason", Form.TEXT, "对卖家说明的原因", "Reason shown to sellers")
 _CAP: Final = (
@@ -183,6 +187,53 @@ ACTIONS: Final = MappingProxyType(
                 compared=frozenset({"left_fen"}),
             ),
             Action(
+                name="finance:booking:post",
+                propose=Permission.PROPOSE_BOOKING,
+                approve=Permission.APPROVE_BOOKING,
+                zh="经营成本或返点入账",
+                en="Book an operating cost or a rebate",
+                before=(),
+                after=(
+                    Field("line", Form.BOOKED, "类别", "Line"),
+                    Field("carrier", Form.TEXT, "运营商", "Carrier", optional=True),
+                    Field("amount_fen", Form.FEN, "金额", "Amount"),
+                    Field("period_from", Form.DAY, "所属期首日", "First day it is for"),
+                    Field("period_to", Form.DAY, "所属期末日", "Last day it is for"),
+                    Field("source", Form.TEXT, "凭证", "Source"),
+                ),
+            ),
+            Action(
+                name="finance:party:pay",
+                propose=Permission.PROPOSE_BOOKING,
+                approve=Permission.APPROVE_BOOKING,
+                zh="付给分成方、缴税或动用准备金",
+                en="Pay a party, hand over tax, or use the reserve",
+                before=(_ACCOUNT, Field("balance_fen", Form.FEN, "提议时余额", "Balance when proposed")),
+                after=(
+                    _ACCOUNT,
+                    Field("amount_fen", Form.FEN, "金额", "Amount"),
+                    Field("source", Form.TEXT, "凭证", "Source"),
+                ),
+            ),
+            Action(
+                name="finance:split:agree",
+                propose=Permission.PROPOSE_SPLIT,
+                approve=Permission.APPROVE_SPLIT,
+                zh="分成协议",
+                en="Agreement on a split",
+                before=(
+                    _SCOPE,
+                    Field("version", Form.TEXT, "现行版本", "Version in force", optional=True),
+                    Field("document", Form.DOCUMENT, "协议", "Agreement", optional=True),
+                ),
+                after=(
+                    _SCOPE,
+                    Field("effective_at", Form.TIME, "生效时间", "In force from"),
+                    Field("document", Form.DOCUMENT, "协议", "Agreement"),
+                ),
+                compared=frozenset({"version"}),
+            ),
+            Action(
                 name="pricing:rate_card:publish",
                 propose=Permission.PROPOSE_RATE_CARD,
                 approve=Permission.APPROVE_RATE_CARD,
@@ -194,6 +245,13 @@ ACTIONS: Final = MappingProxyType(
                 ),
                 after=(
                     Field("effective_at", Form.TIME, "生效时间", "In force from"),
+                    Field(
+                        "replaces",
+                        Form.TEXT,
+                        "替换已排期的版本",
+                        "In place of scheduled version",
+                        optional=True,
+                    ),
                     Field("document", Form.DOCUMENT, "价格表", "Rate card"),
                 ),
                 compared=frozenset({"version"}),
@@ -381,6 +439,16 @@ SETTLEMENTS: Final = MappingProxyType(
     }
 )
 
+#: What two people may book by hand, by the names of `airback.ledger.margin.BOOKED`.
+BOOKED: Final = MappingProxyType(
+    {
+        "compliance": ("合规成本", "Cost of compliance"),
+        "anti_fraud": ("反欺诈成本", "Cost of anti-fraud"),
+        "other": ("其他经营成本", "Other operating cost"),
+        "rebate": ("运营商返点收入", "Carrier rebate received"),
+    }
+)
+
 _FLAGS: Final = {True: ("进行中", "on"), False: ("已暂停", "paused")}
 
 
@@ -392,6 +460,7 @@ _NAMES: Final[Mapping[Form, Mapping[str, tuple[str, str]]]] = MappingProxyType(
         Form.CORRECTION: CORRECTIONS,
         Form.BEARER: BEARERS,
         Form.SETTLEMENT: SETTLEMENTS,
+        Form.BOOKED: BOOKED,
     }
 )
 
@@ -479,6 +548,20 @@ def _is_settlement(value: Any) -> bool:
     return isinstance(value, str) and value in SETTLEMENTS
 
 
+def _is_day(value: Any) -> bool:
+    if not isinstance(value, str) or len(value) != 10:
+        return False
+    try:
+        date.fromisoformat(value)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_booked(value: Any) -> bool:
+    return isinstance(value, str) and value in BOOKED
+
+
 def _is_correction(value: Any) -> bool:
     return isinstance(value, str) and value in CORRECTIONS
 
@@ -495,4 +578,6 @@ _GOOD: Final[dict[Form, Callable[[Any], bool]]] = {
     Form.BEARER: _is_bearer,
     Form.SETTLEMENT: _is_settlement,
     Form.PPM: _is_ppm,
+    Form.DAY: _is_day,
+    Form.BOOKED: _is_booked,
 }

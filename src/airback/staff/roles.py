@@ -58,6 +58,10 @@ class Permission(StrEnum):
     PROPOSE_CORRECTION = "correction:propose"
     APPROVE_CORRECTION = "correction:approve"
     RECORD_MARKET = "market:record"  # competitors' rates, promotions, the matrix: facts, no prices
+    PROPOSE_BOOKING = "booking:propose"  # operating costs, rebates, what is owed to parties
+    APPROVE_BOOKING = "booking:approve"
+    PROPOSE_SPLIT = "split:propose"  # agreements that share out an order's proceeds
+    APPROVE_SPLIT = "split:approve"
 
 
 R = Role
@@ -95,6 +99,8 @@ GRANTS: Final = MappingProxyType(
             P.APPROVE_DEPOSIT,
             P.APPROVE_BREAK,
             P.APPROVE_CORRECTION,
+            P.APPROVE_BOOKING,
+            P.APPROVE_SPLIT,
             P.PROPOSE_PAUSE,
             P.APPROVE_PAUSE,
             P.APPROVE_RESUME,
@@ -110,6 +116,10 @@ GRANTS: Final = MappingProxyType(
             P.APPROVE_BREAK,
             P.PROPOSE_CORRECTION,
             P.APPROVE_CORRECTION,
+            P.PROPOSE_BOOKING,
+            P.APPROVE_BOOKING,
+            P.PROPOSE_SPLIT,
+            P.APPROVE_SPLIT,
             P.APPROVE_RATE_CARD,
             P.APPROVE_EFFECT,
             P.APPROVE_ORDER,

@@ -50,6 +50,10 @@ SELECT coalesce((SELECT seq FROM events WHERE book = $1 ORDER BY seq DESC LIMIT 
 -- Every price list published after version $2.
 SELECT version, document FROM rate_cards WHERE book = $1 AND version > $2 ORDER BY version
 
+-- name: agreements
+-- Every agreement on a split published after version $2.
+SELECT version, scope, document, effective_at FROM split_agreements WHERE book = $1 AND version > $2 ORDER BY version
+
 -- name: licensed
 -- Capabilities that some licence in force allows.
 SELECT DISTINCT unnest(capabilities) AS capability FROM licences

@@ -7,7 +7,7 @@ from litestar.exceptions import HTTPException
 from litestar.types import ControllerRouterHandler
 
 from airback.domain.refusals import Refused
-from airback.web.seller import balance, card, confirm, landing, orders, problems
+from airback.web.seller import balance, card, confirm, landing, market, orders, problems
 from airback.web.seller.confirm import DraftGone
 from airback.web.seller.visit import MOST_FORM_BYTES, FormStale
 from airback.web.static_files import serve_static
@@ -17,6 +17,7 @@ _PAGES: Final = Router(
     route_handlers=[
         landing.start,
         landing.rates,
+        market.market,
         landing.agreement,
         landing.privacy,
         landing.leave,

@@ -9,7 +9,7 @@ from airback.staff.roles import Role
 from tests.web.console.world import World
 
 EVERYBODY = [role.value for role in Role]
-FILLED = {"public": "ord_0000000000001", "form": "deposit", "name": "bo"}
+FILLED = {"public": "ord_0000000000001", "form": "deposit", "name": "bo", "version": "1"}
 
 
 def forms(world: World) -> Iterator[str]:

@@ -39,9 +39,11 @@ PAGES = {
     "/console/approvals/propose/break?about={brk}": "break:propose",
     "/console/approvals/propose/correction": "correction:propose",
     "/console/approvals/propose/correction?about={cor}": "correction:propose",
-    "/console/approvals/propose/rate-card": "rate_card:propose",
-    "/console/approvals/propose/rate-card?competition_ppm=25000": "rate_card:propose",
-    "/console/approvals/propose/rate-card?promotion={prm}": "rate_card:propose",
+    "/console/prices/backtest": "rate_card:approve",
+    "/console/prices/versions/{version}": "prices:read",
+    "/console/prices/drafts/{draft}": "prices:read",
+    "/console/prices/drafts/{draft}/preview": "rate_card:approve",
+    "/console/prices/drafts/{draft}/edit": "rate_card:propose",
     "/console/approvals/propose/cap": "rate_card:propose",
     "/console/approvals/propose/cap?about={prm}": "rate_card:propose",
     "/console/market": "prices:read",
@@ -60,6 +62,8 @@ def fill(path: str, made: dict[str, Any]) -> str:
         ref=made["ref"],
         brk=made["brk"],
         cor=made["cor"],
+        draft=made["draft"],
+        version=1,
         prm=made["prm"],
     )
 

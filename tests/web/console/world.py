@@ -1,5 +1,6 @@
 """A console to visit: a platform with a clock that tests move, people who sign in, and a book full of rows."""
 
+import copy
 import html
 import json
 import re
@@ -738,6 +739,21 @@ async def furnish(pool: asyncpg.Pool, *, now: datetime = START, mark: str = "") 
             f"chen{mark}",
             f"liu{mark}",
         )
+        changed = copy.deepcopy(DEFAULT_CARD)
+        changed["factors"]["base"]["rates_ppm"]["cmcc.balance"] = 895_000
+        changed["factors"]["promotion"]["on"] = True
+        changed["factors"]["base"]["note"] = f"S1, S2{mark}"
+        await conn.execute(
+            "INSERT INTO rate_card_drafts (book,id,name,based_on,document,created_by,created_at,changed_by,changed_at)"
+            " VALUES ($1,$2,$3,1,$4,$5,$6,$5,$6)",
+            BOOK,
+            main + 400,
+            f"11.11 CMCC{mark}",
+            changed,
+            f"chen{mark}",
+            now - timedelta(minutes=50),
+        )
+        made["draft"] = ids.public("rcd", main + 400)
         await conn.execute(
             "INSERT INTO licences (book,number,issuer,capabilities,valid_from,valid_until,recorded_by) VALUES ($1,$2,$3,$4,$5,$6,$7)",
             BOOK,

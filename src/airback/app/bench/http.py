@@ -15,7 +15,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,6 +29,7 @@ from airback.api.credentials import SELLING, create_client
 from airback.api.documents import OneQuote
 from airback.api.reading import MOST_ITEMS
 from airback.app.api_client import ApiClient
+from airback.app.bench.child import child
 from airback.app.bench.load import Job, Outcome
 from airback.app.opening import open_installation
 from airback.app.platform import database
@@ -104,8 +105,8 @@ async def bench(settings: Settings, *, seconds: float, rounds: int, progress: Pr
             await asyncio.to_thread(running.start, name)
         folder = Path(closing.enter_context(tempfile.TemporaryDirectory(dir=settings.data_dir)))
         api = _Api(running.api_url, key, folder)
-        ceiling = await closing.enter_async_context(_child("airback.app.bench.load", "respond"))
-        echo = await closing.enter_async_context(_child("airback.app.bench.echo"))
+        ceiling = await closing.enter_async_context(child("airback.app.bench.load", "respond"))
+        echo = await closing.enter_async_context(child("airback.app.bench.echo"))
         asks, answers = folder / "asks", folder / "answers"
         asks.write_bytes(b"\n".join(map(msgspec.json.encode, map(_ask, range(_BODIES)))))
         sample, orders = folder / "sample", folder / "orders"
@@ -238,25 +239,6 @@ async def _count(settings: Settings, url: str, accepted: int) -> None:
         await conn.close()
     if set(row.values()) != {accepted}:
         raise BenchFailed(f"{accepted} orders were acknowledged, and the database holds {dict(row)}")
-
-
-@contextlib.asynccontextmanager
-async def _child(*module: str) -> AsyncIterator[int]:
-    """The port of a server that ends with its standard input."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", *module, stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
-    assert process.stdin is not None
-    assert process.stdout is not None
-    try:
-        yield int(await process.stdout.readline())
-    finally:
-        process.stdin.close()
-        try:
-            await asyncio.wait_for(process.wait(), 10)
-        except TimeoutError:
-            process.kill()
-            await process.wait()
 
 
 def _ask(n: int) -> dict[str, Any]:

@@ -12,11 +12,15 @@ from typing import Final
 
 import msgspec
 
+from airback.adapters.carrier.camara import CamaraSubscribers
 from airback.adapters.carrier.capabilities import default_capabilities
+from airback.adapters.carrier.tmf654 import Tmf654Carrier
+from airback.adapters.rail.credit import CREDIT, CreditRail
 from airback.app.far_sides import HOUSE_NUMBERS, Connected
 from airback.domain.assets import CARRIERS
 from airback.domain.effects import Kind, Outcome, Resend, Result
 from airback.domain.ports.carrier import (
+    Carrier,
     CarrierCapabilities,
     CodeCheck,
     HoldKind,
@@ -29,13 +33,14 @@ from airback.domain.ports.carrier import (
     TransferRequest,
 )
 from airback.domain.ports.messenger import Message
-from airback.domain.ports.rail import Notification, PayRequest, RailCapabilities
+from airback.domain.ports.rail import Notification, PayRequest, Rail, RailCapabilities
 from airback.engine.policy import Policy
 from airback.engine.senders import FarSides
 
 #: What a far side without a limit of its own may be asked: more than any engine sends.
 _REQUESTS_PER_S: Final = 1_000_000
-_CONCURRENCY: Final = 64
+#: Calls under way at one far side at once.
+CONCURRENCY: Final = 64
 _PLENTY_FEN: Final = 1_000_000
 
 _RAIL: Final = RailCapabilities(
@@ -50,7 +55,7 @@ _RAIL: Final = RailCapabilities(
     ask_every_s=1,
     ask_at_most_every_s=4,
     requests_per_s=_REQUESTS_PER_S,
-    concurrency=_CONCURRENCY,
+    concurrency=CONCURRENCY,
     timeout_s=5,
 )
 
@@ -81,7 +86,7 @@ class InstantCarrier(_Books):
     def __init__(self, carrier: str) -> None:
         super().__init__()
         self._capabilities = replace(
-            default_capabilities(carrier), requests_per_s=_REQUESTS_PER_S, concurrency=_CONCURRENCY
+            default_capabilities(carrier), requests_per_s=_REQUESTS_PER_S, concurrency=CONCURRENCY
         )
 
     @property
@@ -182,20 +187,27 @@ class InstantFarSides:
         self._carriers = {carrier: InstantCarrier(carrier) for carrier in CARRIERS}
         self._rail = InstantRail()
 
-    def connected(self, *, operator: str) -> Connected:
-        """The far sides and the policy they go with, as `airback work` gets them from its settings."""
-        policy = Policy(
-            operator=operator,
-            carriers={name: carrier.capabilities for name, carrier in self._carriers.items()},
-            rails={"alipay": self._rail.capabilities},
-            house_numbers=HOUSE_NUMBERS,
-            messages_per_s=_REQUESTS_PER_S,
-            messages_at_once=_CONCURRENCY,
-        )
-        policy.check()
+    def connected(self, *, operator: str, stored: bool = False) -> Connected:
+        """The far sides and the policy they go with, as `airback work` gets them from its settings. `stored`: sellers are
+        paid into their stored balance instead of by the rail."""
+        rails: dict[str, Rail] = {"credit": _credit()} if stored else {"alipay": self._rail}
+        policy = _policy(operator, self._carriers, rails)
         subscribers = InstantSubscribers({number[:3]: carrier for carrier, number in HOUSE_NUMBERS.items()})
-        sides = FarSides(subscribers, dict(self._carriers), {"alipay": self._rail}, InstantMessenger())
-        return Connected(sides, policy)
+        return Connected(FarSides(subscribers, dict(self._carriers), rails, InstantMessenger()), policy)
+
+    def connected_over_http(self, url: str, *, operator: str) -> Connected:
+        """The carriers at `url`, through the adapters that an installation speaks to its carriers with; sellers are paid into
+        their stored balance, messages arrive at once."""
+        carriers = {
+            name: Tmf654Carrier(base_url=url, capabilities=carrier.capabilities)
+            for name, carrier in self._carriers.items()
+        }
+        rails: dict[str, Rail] = {"credit": _credit()}
+        subscribers = CamaraSubscribers(base_url=url, concurrency=CONCURRENCY)
+        return Connected(
+            FarSides(subscribers, dict(carriers), rails, InstantMessenger()),
+            _policy(operator, carriers, rails),
+        )
 
     def write(self, file: Path) -> None:
         """Leave the books."""
@@ -208,6 +220,23 @@ class InstantFarSides:
 
     def _books(self) -> dict[str, _Books]:
         return {"alipay": self._rail, **self._carriers}
+
+
+def _credit() -> CreditRail:
+    return CreditRail(capabilities=replace(CREDIT, requests_per_s=_REQUESTS_PER_S, concurrency=CONCURRENCY))
+
+
+def _policy(operator: str, carriers: Mapping[str, Carrier], rails: Mapping[str, Rail]) -> Policy:
+    policy = Policy(
+        operator=operator,
+        carriers={name: carrier.capabilities for name, carrier in carriers.items()},
+        rails={name: rail.capabilities for name, rail in rails.items()},
+        house_numbers=HOUSE_NUMBERS,
+        messages_per_s=_REQUESTS_PER_S,
+        messages_at_once=CONCURRENCY,
+    )
+    policy.check()
+    return policy
 
 
 def read_books(file: Path) -> FarBooks:

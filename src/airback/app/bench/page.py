@@ -9,6 +9,7 @@ _NAMES: Final = {
     "lifecycle_book": "whole buy-backs, one book ÷ TPC-B transactions",
     "lifecycle_one": "whole buy-backs one at a time, two books ÷ TPC-B transactions",
     "lifecycle_http": "whole buy-backs over real HTTP ÷ TPC-B transactions",
+    "lifecycle_http_of_parts": "the same ÷ what engine and HTTP client would do one after the other",
     "posting_hot": "postings on hot accounts ÷ one function call each",
     "order_post": "orders accepted over HTTP ÷ an echo",
     "quote_post": "quotes signed over HTTP ÷ an echo",

@@ -1,5 +1,7 @@
 """A worker as `airback work` runs it, whose far sides answer at once: `python -m airback.app.bench.worker`.
 
+They are in its own process, or carriers at the address that is given.
+
 It says `ready` when it could begin, begins at the first line of its standard input, and ends at the next one or when
 that closes.
 """
@@ -30,7 +32,9 @@ async def _work(arguments: argparse.Namespace) -> None:
         arguments.url,
         pool,
         FileKeys(settings.keys_dir),
-        sides.connected(operator=settings.operator),
+        sides.connected(operator=settings.operator)
+        if arguments.far_side is None
+        else sides.connected_over_http(arguments.far_side, operator=settings.operator),
     )
     await platform.refresh()
     stop = asyncio.Event()
@@ -52,6 +56,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--books", type=int, required=True)
     parser.add_argument("--batch", type=int)
     parser.add_argument("--books-file", required=True)
+    parser.add_argument("--far-side")
     return parser.parse_args()
 
 

@@ -1,6 +1,7 @@
 """Approvals: what waits for a second person, one proposal with what it would change, the decision."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from litestar import Response, get, post
@@ -11,13 +12,15 @@ from airback.domain.refusals import REFUSALS, Refused
 from airback.engine import propose
 from airback.engine.act import MOST_REASON
 from airback.pricing.cards import outside_sources, parse_card
-from airback.staff.actions import ACTIONS, Form
+from airback.staff.actions import ACTIONS, Change, Form, parse_time
 from airback.staff.roles import Permission
 from airback.store import proposals
 from airback.store.proposals import Proposal
+from airback.web.console.card_changes import FactorDifference, by_factor
 from airback.web.console.desk import AnyRequest, Visitor, asked, go, platform, posted, show, visitor
 from airback.web.console.figures import Difference, differences
 from airback.web.layout import language_of
+from airback.web.templates import clock
 
 PAGE: Final = 50
 APPROVALS: Final = "/console/approvals"
@@ -26,7 +29,6 @@ APPROVALS: Final = "/console/approvals"
 FORMS: Final[Mapping[str, str]] = {
     "deposit": "finance:deposit:credit",
     "float": "finance:float:credit",
-    "rate-card": "pricing:rate_card:publish",
     "cap": "pricing:cap:override",
     "effect": "operations:effect:resolve",
     "order": "operations:order:decide",
@@ -35,6 +37,9 @@ FORMS: Final[Mapping[str, str]] = {
     "licence": "compliance:licence:record",
     "break": "reconciliation:break:resolve",
     "correction": "finance:correction:settle",
+    "booking": "finance:booking:post",
+    "party": "finance:party:pay",
+    "split": "finance:split:agree",
 }
 
 
@@ -79,12 +84,14 @@ async def _one(
     language = language_of(request)
     action = ACTIONS[found.action]
     changes = action.changes(before=found.before, after=found.after, language=language)
-    inner: list[Difference] = []
+    inner: list[FactorDifference] | list[Difference] = []
     if any(change.form is Form.DOCUMENT for change in changes):
-        before, after = found.before.get("document"), found.after.get("document")
-        inner = differences(
-            before if isinstance(before, dict) else {}, after if isinstance(after, dict) else {}
+        before, after = (
+            one if isinstance(one, dict) else {}
+            for one in (found.before.get("document"), found.after.get("document"))
         )
+        of_prices = action.name == "pricing:rate_card:publish"
+        inner = by_factor(before, after, language=language) if of_prices else differences(before, after)
     hindrance = propose.may_decide(found, by=who.name, roles=who.roles, now=now)
     return await show(
         request,
@@ -95,7 +102,7 @@ async def _one(
         proposal=found,
         state=found.state(now=now),
         action=action,
-        changes=[change for change in changes if change.form is not Form.DOCUMENT],
+        changes=[_on_the_clock(change) for change in changes if change.form is not Form.DOCUMENT],
         inner=inner,
         outside=_outside(found),
         hindrance=None if hindrance is None else REFUSALS[hindrance].sentence(language),
@@ -103,6 +110,19 @@ async def _one(
         reason=reason,
         told=asked(request, "told", most=20),
     )
+
+
+def _on_the_clock(change: Change) -> Change:
+    """A time as Beijing's clock shows it."""
+    if change.form is not Form.TIME:
+        return change
+    texts = (change.before, change.after)
+    moments = [None if text is None else parse_time(text) for text in texts]
+    before, after = (
+        text if moment is None else f"{clock(moment, '%Y-%m-%d %H:%M:%S')} UTC+8"
+        for text, moment in zip(texts, moments, strict=True)
+    )
+    return replace(change, before=before, after=after)
 
 
 def _outside(found: Proposal) -> list[str]:

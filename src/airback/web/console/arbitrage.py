@@ -11,14 +11,23 @@ from airback.domain import ids
 from airback.domain.assets import CARRIERS, PRODUCTS
 from airback.domain.money import MoneyError, parse_yuan, percent
 from airback.domain.refusals import Refused
+from airback.engine import draft as drafting
 from airback.engine import watch_arbitrage
 from airback.engine.watch_arbitrage import Watched
-from airback.pricing.arbitrage import LEAVES_PPM, PER_SELLER_FEN_PER_DAY, NewPromotion, suggest_promotion
+from airback.pricing.arbitrage import (
+    LEAVES_PPM,
+    PER_SELLER_FEN_PER_DAY,
+    NewPromotion,
+    suggest_promotion,
+    with_promotion,
+)
 from airback.pricing.rivals import read_share, read_time
 from airback.queries.rivals import published_cards
 from airback.staff.roles import Permission
 from airback.store import price_caps
+from airback.store.rate_card_drafts import PREFIX
 from airback.web.console.desk import AnyRequest, Visitor, asked, go, platform, posted, show, visitor
+from airback.web.console.pricing_desk import PRICES
 from airback.web.console.rivals import MARKET
 from airback.web.layout import language_of
 from airback.web.templates import plain_yuan
@@ -94,6 +103,37 @@ async def withdraw_form(request: AnyRequest, public: FromPath[str]) -> Response[
     except Refused as refused:
         return await _page(request, who, refused=refused)
     return go(f"{ARBITRAGE}?told=withdrawn")
+
+
+@post("/market/arbitrage/{public:str}/draft", status_code=200)
+async def draft_form(request: AnyRequest, public: FromPath[str]) -> Response[Any]:
+    """A draft of the card in force with the promotion factor on for this promotion's time."""
+    who = await visitor(request, needs=Permission.PROPOSE_RATE_CARD)
+    here = platform(request)
+    await posted(request, who)
+    promotion_id = ids.parse_public("prm", public)
+    async with here.pool.acquire() as conn:
+        watched = await watch_arbitrage.report(conn, book=here.book, now=here.now())
+        one = next((one for one in watched if one.promotion.id == promotion_id), None)
+        cards = {card.version: card for card in await published_cards(conn, book=here.book)}
+        if one is None or one.finding is None:
+            raise Refused("not_found", field="promotion")
+        card = cards[one.finding.card_version]
+        share = suggest_promotion(one.finding, card=card)
+        if share is None or one.promotion.over(here.now()):
+            raise Refused("promotion_over", field="promotion")
+        draft = await drafting.start(
+            conn,
+            book=here.book,
+            name=f"{public} {percent(share)}%",
+            based_on=card.version,
+            document=with_promotion(card.document, promotion=one.promotion, share_ppm=share),
+            by=who.name,
+            roles=who.roles,
+            now=here.now(),
+            entropy=here.entropy,
+        )
+    return go(f"{PRICES}/drafts/{ids.public(PREFIX, draft)}")
 
 
 async def _page(

@@ -1,4 +1,4 @@
-"""Documents of figures as lines a person can read: a rate card's parts, and what differs between two of them."""
+"""Documents of figures as lines a person can read: what differs between two of them."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,14 +15,6 @@ class Difference:
     path: str
     before: str | None
     after: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """One figure of a factor: what it is of (`cmcc.balance`), and its text (`90 %`)."""
-
-    of: str
-    text: str
 
 
 def figure_text(key: str, value: Any) -> str:
@@ -60,20 +52,3 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Dif
     old, new = dict(flat(before)), dict(flat(after))
     found = [Difference(path, old.get(path), text) for path, text in new.items() if old.get(path) != text]
     return found + [Difference(path, text, None) for path, text in old.items() if path not in new]
-
-
-_SAID_ELSEWHERE = frozenset(
-    {"zh", "en", "on", "source", "note", "range_ppm", "name", "since", "until", "places"}
-)
-
-
-def figures(part: Mapping[str, Any]) -> list[Figure]:
-    """The figures of one factor of a rate card, without what the table says in other columns."""
-    rest = {key: value for key, value in part.items() if key not in _SAID_ELSEWHERE}
-    return [Figure(_short(path), text) for path, text in flat(rest)]
-
-
-def _short(path: str) -> str:
-    """`rates_ppm.cmcc.balance` → `cmcc.balance`: where a key only names the unit, what is inside says it all."""
-    head, _, tail = path.partition(".")
-    return tail if tail and head.endswith("_ppm") else path

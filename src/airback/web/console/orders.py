@@ -13,7 +13,7 @@ from airback.domain.numbers import mask, parse_card_number, parse_mobile
 from airback.domain.refusals import Refused
 from airback.engine.act import cancel_order
 from airback.orders.states import FINAL, State
-from airback.queries import console, orders
+from airback.queries import console, margin, orders
 from airback.queries.orders import OrderView, TimelineEntry
 from airback.staff.roles import Permission
 from airback.web.console.desk import HOME, AnyRequest, Visitor, asked, go, platform, posted, show, visitor
@@ -128,6 +128,9 @@ async def order_page(request: AnyRequest, public: FromPath[str]) -> Response[Any
             transfers=await console.order_transfers(conn, book=here.book, order_id=order.id)
             if who.may(Permission.READ_MONEY)
             else None,
+            split=await margin.split_of_order(conn, book=here.book, order_id=order.id)
+            if who.may(Permission.READ_MONEY)
+            else [],
             effects=await console.order_open_effects(conn, book=here.book, order_id=order.id),
             receipt=await orders.receipt(conn, book=here.book, order_id=order.id),
             moments=[_moment(entry, raw=who.may(Permission.READ_EXCHANGES)) for entry in entries],

@@ -1,4 +1,4 @@
-"""Forms that propose: money that came in, a licence, a pause, the result of an effect, a rate card.
+"""Forms that propose: money that came in, a licence, a pause, the result of an effect.
 
 Each form shows what stands now, reads what shall be, and hands both to `engine.propose`. Nothing is executed here.
 """
@@ -14,16 +14,25 @@ from litestar.params import FromPath
 
 from airback.compliance.licences import Capability
 from airback.domain import ids
+from airback.domain.assets import CARRIERS
 from airback.domain.money import MoneyError, parse_yuan
 from airback.domain.refusals import Refused
-from airback.engine import propose, watch_arbitrage
+from airback.engine import propose
+from airback.ledger.split import payable_account
 from airback.orders.states import State
-from airback.pricing.arbitrage import suggest_promotion, with_promotion
-from airback.pricing.cards import parse_card
-from airback.pricing.rivals import read_share, with_competition
-from airback.queries import console
+from airback.pricing.rivals import read_share
+from airback.queries import console, margin
 from airback.reconciliation.breaks import State as BreakState
-from airback.staff.actions import ACTIONS, CORRECTIONS, COURSES, RESOLUTIONS, SETTLEMENTS, STOP, Action
+from airback.staff.actions import (
+    ACTIONS,
+    BOOKED,
+    CORRECTIONS,
+    COURSES,
+    RESOLUTIONS,
+    SETTLEMENTS,
+    STOP,
+    Action,
+)
 from airback.store import licences, price_caps, statements
 from airback.web.console.approvals import APPROVALS, FORMS
 from airback.web.console.desk import (
@@ -37,6 +46,7 @@ from airback.web.console.desk import (
     show,
     visitor,
 )
+from airback.web.console.typed import moment_of, read_document
 from airback.web.layout import language_of
 from airback.web.templates import BEIJING
 
@@ -58,6 +68,16 @@ async def _stands(
             return {"outlet": about, "balance_fen": balance} if about else {}
         case "finance:float:credit":
             return {"balance_fen": await console.balance_fen(conn, book=here.book, code="float")}
+        case "finance:party:pay":
+            owed = await margin.owed_to_parties(conn, book=here.book)
+            return {"account": about, "balance_fen": owed[about]} if about in owed else {}
+        case "finance:split:agree":
+            standing = await margin.agreements(conn, book=here.book, scope=about, limit=1) if about else []
+            return {"scope": about} | (
+                {"version": str(standing[0].version), "document": standing[0].document} if standing else {}
+            )
+        case "finance:booking:post":
+            return {}
         case "operations:book:pause" | "operations:book:resume":
             book = await console.book_now(conn, book=here.book)
             if book is None:
@@ -84,7 +104,7 @@ async def _stands(
         case "operations:order:decide":
             order_id = ids.parse_public("ord", about)
             return await console.order_to_decide(conn, book=here.book, order_id=order_id) if order_id else {}
-        case "compliance:licence:record":
+        case _:
             for licence in await licences.list_licences(conn, book=here.book):
                 if licence.number == about:
                     return {
@@ -95,10 +115,6 @@ async def _stands(
                         "valid_until": licence.valid_until.astimezone(UTC).isoformat(),
                     }
             return {}
-        case _:
-            cards = await console.rate_cards(conn, book=here.book)
-            card = console.in_force(cards, now=here.now())
-            return {} if card is None else {"version": str(card.version), "document": card.document}
 
 
 async def _correction(conn: asyncpg.Connection, book: int, about: str) -> console.CorrectionRow | None:
@@ -170,9 +186,6 @@ async def _form(
     about = given.get("about") or asked(request, "about")
     async with here.pool.acquire() as conn:
         stands = await _stands(request, conn, action, about)
-        card_text = ""
-        if form == "rate-card":
-            card_text = given.get("document") or await _card_text(request, conn, stands)
         return await show(
             request,
             who,
@@ -206,43 +219,39 @@ async def _form(
             if form == "break" and not stands
             else [],
             settlements=list(SETTLEMENTS),
+            booked=list(BOOKED),
+            carriers=list(CARRIERS),
+            owed=await margin.owed_to_parties(conn, book=here.book) if form == "party" and not stands else {},
+            agreement_text=given.get("document") or _agreement_text(stands) if form == "split" else "",
             open_corrections=await console.corrections(conn, book=here.book, limit=100)
             if form == "correction" and not stands
             else [],
-            card_text=card_text,
         )
 
 
-async def _card_text(request: AnyRequest, conn: asyncpg.Connection, stands: Mapping[str, Any]) -> str:
-    """The rate card in force, to be changed: the one published, else the one the platform works with. A figure that the
-    market suggests is filled in when the address names it."""
-    document = stands.get("document")
-    if document is None:
-        try:
-            document = dict((await platform(request).rate_card()).document)
-        except Refused:
-            return ""
-    document = await _suggested(request, conn, document)
-    return json.dumps(document, ensure_ascii=False, indent=2)
+def _agreement_text(stands: Mapping[str, Any]) -> str:
+    """The agreement in force, to be changed; without one an example that shows every key."""
+    document = stands.get("document") or {
+        "title": "推荐人分成",
+        "source": "合同 2026-001",
+        "shares": [
+            {"kind": "reserve", "base": "face", "share_ppm": 5_000, "rounding": "up"},
+            {
+                "kind": "referrer",
+                "party": "li-si",
+                "base": "platform",
+                "share_ppm": 100_000,
+                "rounding": "down",
+            },
+        ],
+    }
+    order = ("title", "source", "shares", "kind", "party", "base", "share_ppm", "fixed_fen", "rounding")
 
+    def ordered(part: Mapping[str, Any]) -> dict[str, Any]:
+        return {key: part[key] for key in order if key in part}
 
-async def _suggested(
-    request: AnyRequest, conn: asyncpg.Connection, document: dict[str, Any]
-) -> dict[str, Any]:
-    """The document with `?competition_ppm=` as its competition factor, or with the promotion that `?promotion=` names."""
-    here = platform(request)
-    competition = asked(request, "competition_ppm", most=8)
-    if competition:
-        if not competition.isascii() or not competition.isdigit():
-            raise Refused("field_invalid", field="competition_ppm")
-        return with_competition(document, rate_ppm=int(competition))
-    promotion = ids.parse_public("prm", asked(request, "promotion", most=40))
-    for one in await watch_arbitrage.report(conn, book=here.book, now=here.now()) if promotion else []:
-        if one.promotion.id == promotion and one.finding is not None:
-            share = suggest_promotion(one.finding, card=parse_card(document))
-            if share is not None:
-                return with_promotion(document, promotion=one.promotion, share_ppm=share)
-    return document
+    shares = [ordered(share) for share in document["shares"]]
+    return json.dumps({**ordered(document), "shares": shares}, ensure_ascii=False, indent=2)
 
 
 @get("/approvals/propose/{form:str}", name="console-propose")
@@ -269,6 +278,9 @@ async def propose_form(request: AnyRequest, form: FromPath[str]) -> Response[Any
         "result",
         "correction",
         "settlement",
+        "line",
+        "carrier",
+        "source",
         "course",
         "public_reason",
         "most",
@@ -289,6 +301,12 @@ async def propose_form(request: AnyRequest, form: FromPath[str]) -> Response[Any
                 outlet.outlet for outlet in await console.outlets(conn, book=here.book)
             }:
                 raise Refused("not_found", field="outlet")
+            head, _, client = about.partition(":")
+            named = form == "split" and head == "client" and client
+            if named and not await margin.knows_client(conn, book=here.book, client=client):
+                raise Refused("not_found", field="scope")
+            if form == "party" and after["amount_fen"] > stands["balance_fen"]:
+                raise Refused("party_balance_short", field="amount_fen")
             proposal = await propose.propose(
                 conn,
                 book=here.book,
@@ -330,6 +348,30 @@ def _read(
             return values["about"], {"outlet": values["about"], "amount_fen": _fen(values["amount"])}
         case "float":
             return "float", {"amount_fen": _fen(values["amount"])}
+        case "booking":
+            carrier = {"carrier": values["carrier"]} if values["carrier"] else {}
+            return values["line"], {
+                "line": values["line"],
+                **carrier,
+                "amount_fen": _fen(values["amount"]),
+                "period_from": values["from"],
+                "period_to": values["until"],
+                "source": values["source"],
+            }
+        case "party":
+            if not stands or not payable_account(values["about"]):
+                raise Refused("not_found", field="account")
+            return values["about"], {
+                "account": values["about"],
+                "amount_fen": _fen(values["amount"]),
+                "source": values["source"],
+            }
+        case "split":
+            return values["about"], {
+                "scope": values["about"],
+                "document": read_document(values["document"]),
+                "effective_at": _at(moment_of(values["effective"], field="effective_at") or now),
+            }
         case "pause":
             if stands.get("routing") is False:
                 raise Refused("already_decided", field="routing")
@@ -371,7 +413,7 @@ def _read(
             if not stands:
                 raise Refused("not_found", field="order")
             return values["about"], {"order": values["about"], "course": values["course"]}
-        case "licence":
+        case _:
             return values["number"], {
                 "number": values["number"],
                 "issuer": values["issuer"],
@@ -380,10 +422,6 @@ def _read(
                 # a licence is good through its last day
                 "valid_until": _day(values["until"], field="valid_until", plus=1),
             }
-        case _:
-            document = _document(values["document"])
-            effective = _moment(values["effective"], now=now)
-            return f"version-{document.get('version', '')}", {"document": document, "effective_at": effective}
 
 
 def _fen(text: str) -> int:
@@ -402,27 +440,5 @@ def _day(text: str, *, field: str, plus: int = 0) -> str:
     return datetime.combine(day, time(), tzinfo=BEIJING).astimezone(UTC).isoformat()
 
 
-def _moment(text: str, *, now: datetime) -> str:
-    """A minute on Beijing's clock as an ISO time in UTC; empty means as soon as it is approved."""
-    if not text:
-        return now.astimezone(UTC).isoformat(timespec="seconds")
-    try:
-        moment = datetime.strptime(text, "%Y-%m-%dT%H:%M").replace(tzinfo=BEIJING)
-    except ValueError:
-        raise Refused("field_invalid", field="effective_at") from None
+def _at(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="seconds")
-
-
-def _document(text: str) -> dict[str, Any]:
-    """A rate card's JSON. A number with a point is refused: the figures are integers."""
-    try:
-        document = json.loads(text, parse_float=_no_float, parse_constant=_no_float)
-    except (ValueError, RecursionError):
-        raise Refused("field_invalid", field="document") from None
-    if not isinstance(document, dict):
-        raise Refused("field_invalid", field="document")
-    return document
-
-
-def _no_float(text: str) -> Any:
-    raise ValueError(text)

@@ -9,8 +9,9 @@ from litestar.params import FromPath
 
 from airback.domain import ids
 from airback.domain.assets import CARRIERS, PRODUCTS
-from airback.domain.money import MoneyError, parse_yuan
+from airback.domain.money import MoneyError, parse_yuan, percent
 from airback.domain.refusals import Refused
+from airback.engine import draft as drafting
 from airback.engine.act import reason_of
 from airback.pricing.cards import RateCard
 from airback.pricing.matrix import Cell, Recorded, Table, check_cell, figure_text, platform_keys, unit_of
@@ -23,12 +24,16 @@ from airback.pricing.rivals import (
     read_file,
     read_rate,
     read_share,
+    suggest_competition,
+    with_competition,
 )
 from airback.queries import rivals as queries
 from airback.queries.rivals import Market
 from airback.staff.roles import Permission
 from airback.store import rivals
+from airback.store.rate_card_drafts import PREFIX
 from airback.web.console.desk import AnyRequest, Visitor, asked, go, platform, posted, show, visitor
+from airback.web.console.pricing_desk import PRICES
 from airback.web.layout import language_of
 from airback.web.templates import BEIJING
 
@@ -203,6 +208,30 @@ async def matrix_form(request: AnyRequest) -> Response[Any]:
     except Refused as refused:
         return await _matrix(request, who, refused=refused, values=values)
     return go(f"{MARKET}/matrix?told=recorded")
+
+
+@post("/market/suggestion", status_code=200)
+async def suggestion_form(request: AnyRequest) -> Response[Any]:
+    """A draft of the card in force with the suggested competition factor, for a person to look at and propose."""
+    who = await visitor(request, needs=Permission.PROPOSE_RATE_CARD)
+    here = platform(request)
+    await posted(request, who)
+    card = await here.rate_card()
+    async with here.pool.acquire() as conn:
+        records = await rivals.list_rates(conn, book=here.book, since=here.now() - queries.CHARTED)
+        suggested = suggest_competition(records, card=card, at=here.now())
+        draft = await drafting.start(
+            conn,
+            book=here.book,
+            name=f"竞争因素 {percent(suggested.rate_ppm)}%",
+            based_on=card.version,
+            document=with_competition(card.document, rate_ppm=suggested.rate_ppm),
+            by=who.name,
+            roles=who.roles,
+            now=here.now(),
+            entropy=here.entropy,
+        )
+    return go(f"{PRICES}/drafts/{ids.public(PREFIX, draft)}")
 
 
 async def _recording(

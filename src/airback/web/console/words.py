@@ -14,6 +14,7 @@ from airback.compliance.licences import CAPABILITY_NAMES, Standing
 from airback.domain.assets import CARRIERS, CNY
 from airback.domain.effects import Result
 from airback.domain.refusals import REFUSALS
+from airback.ledger.split import KIND_NAMES as SHARE_NAMES
 from airback.orders.corrections import Bearer, Settlement
 from airback.orders.corrections import Kind as CorrectionKind
 from airback.orders.corrections import State as CorrectionState
@@ -23,6 +24,7 @@ from airback.payouts.states import State as PayoutState
 from airback.reconciliation.breaks import Explanation
 from airback.reconciliation.breaks import State as BreakState
 from airback.staff.actions import ACTIONS, BEARERS, CORRECTIONS, KIND_NAMES, RESULT_NAMES, SETTLEMENTS
+from airback.staff.actions import BOOKED as BOOKED_NAMES
 from airback.staff.proposals import State as ProposalState
 from airback.staff.roles import ROLE_NAMES, Role
 from airback.web.templates import clock, grouped_yuan, typeset
@@ -163,7 +165,20 @@ PROMOTION: Final = MappingProxyType(
 RAIL: Final = MappingProxyType(
     {"alipay": Word("支付宝", "Alipay"), "credit": Word("平台余额", "Platform credit")}
 )
+SEGMENT: Final = MappingProxyType(
+    {
+        "carrier": Word("按运营商", "By carrier"),
+        "outlet": Word("按渠道", "By outlet"),
+        "product": Word("按品种", "By product"),
+        "face": Word("按面值", "By face value"),
+        "client": Word("按客户", "By client"),
+        "day": Word("按日", "By day"),
+    }
+)
 OUTLET_KIND: Final = MappingProxyType({"house": Word("平台自营", "House", BLUE)})
+
+BOOKED: Final = MappingProxyType({line: Word(*names) for line, names in BOOKED_NAMES.items()})
+SHARE: Final = MappingProxyType({kind: Word(*names) for kind, names in SHARE_NAMES.items()})
 
 #: Kinds of ledger accounts: the first part of their code.
 ACCOUNT: Final = MappingProxyType(
@@ -181,6 +196,12 @@ ACCOUNT: Final = MappingProxyType(
         "recourse": Word("向卖家追偿", "Recourse to sellers"),
         "loss": Word("损失", "Loss"),
         "suspense": Word("待查", "Suspense"),
+        "shared": Word("分给各方", "Shared with parties"),
+        "party": Word("应付分成方", "Owed to parties"),
+        "tax_withheld": Word("代扣税款", "Tax withheld"),
+        "reserve": Word("坏账准备", "Bad-debt reserve"),
+        "cost": Word("经营成本", "Operating costs"),
+        "rebate": Word("运营商返点", "Carriers' rebates"),
         "source": Word("话费来源", "Airtime brought"),
         "held": Word("已冻结话费", "Airtime held"),
         "transit": Word("在途话费", "Airtime in transit"),
@@ -346,6 +367,9 @@ POSTING: Final = MappingProxyType(
         "release": Word("退还话费", "Airtime released"),
         "excess": Word("多收的面值", "Face beyond what was said"),
         "credit": Word("记入卖家", "Credited to the seller"),
+        "split": Word("按协议分成", "Split by agreement"),
+        "booking": Word("经营成本或返点", "Operating cost or rebate"),
+        "party_paid": Word("付给分成方", "Paid to a party"),
         "backing": Word("划入备付金", "Own cash to safeguarded"),
         "pay": Word("付款", "Paid out"),
         "returned": Word("付款退回", "Payment returned"),
@@ -391,6 +415,9 @@ _TABLES: Final[Mapping[str, Mapping[Any, Word]]] = MappingProxyType(
         "correction_state": CORRECTION_STATE,
         "fact": FACT,
         "posting": POSTING,
+        "booked": BOOKED,
+        "segment": SEGMENT,
+        "share": SHARE,
     }
 )
 
