@@ -49,12 +49,16 @@ NEEDS: list[tuple[str, str, str]] = [
     ("POST", "/v1/webhook", "demands:write"),
     ("GET", "/v1/webhook", "demands:read"),
     ("DELETE", "/v1/webhook", "demands:write"),
+    ("POST", "/v1/competitor-rates", "market:write"),
+    ("POST", "/v1/competitor-rates/riv_x/retract", "market:write"),
+    ("GET", "/v1/competitor-rates", "market:read"),
+    ("GET", "/v1/market/arbitrage", "market:read"),
 ]
 
 
-#: Addresses that need no key: prices, the rate index, the description, a rail's signed word, and what does not exist.
+#: Addresses that need no key: prices, the rate index, the comparison of platforms, the description, a rail's signed word, and what does not exist.
 OPEN = {
-    *("/v1/rates", "/v1/rate-cards", "/v1/rate-cards/{version:str}", "/v1/market/index"),
+    *("/v1/rates", "/v1/rate-cards", "/v1/rate-cards/{version:str}", "/v1/market/index", "/v1/market/matrix"),
     *("/v1/openapi.json", "/v1/notifications/alipay", "/v1/{rest:path}"),
 }
 

@@ -30,7 +30,6 @@ async def test_the_sellers_of_a_held_book_are_classed_and_a_failure_is_tried_aga
     await street.demands("cmcc", *[30_000] * 4)
     await street.sell(street.ask_card(street.card(face_fen=10_000), seller="s1"))
     await street.settle()
-    monkeypatch.setattr(working, "_CLASS_EVERY_S", 0.01)
     failures = [OSError("away"), ValueError("a bug")]
     classify = working.classify
 
@@ -42,7 +41,7 @@ async def test_the_sellers_of_a_held_book_are_classed_and_a_failure_is_tried_aga
     monkeypatch.setattr(working, "classify", failing)
     platform: Any = SimpleNamespace(pool=pool, now=lambda: datetime.now(UTC))
     stop = asyncio.Event()
-    classing = asyncio.create_task(working._class_sellers(platform, {BOOK: None}, stop))
+    classing = asyncio.create_task(working._round(platform, {BOOK: None}, stop, working._class_sellers, 0.01))
     assert await until(pool, "SELECT face_fen FROM seller_days WHERE book = $1") == 10_000
     assert await until(pool, "SELECT seq FROM seller_counts WHERE book = $1 AND seq > 0") > 0
     stop.set()

@@ -9,7 +9,7 @@ READS = {"orders:read", "money:read", "outlets:read", "prices:read", "licences:r
 TABLE = {
     "administrator": READS | {"staff:read", "staff:manage", "pause:approve", "licence:approve"},
     "pricing": {"outlets:read", "prices:read", "proposals:read", "rate_card:propose", "rate_card:approve"}
-    | {"outlet:propose", "outlet:approve"},
+    | {"outlet:propose", "outlet:approve", "market:record"},
     "risk": READS | {"exchanges:read", "pause:propose", "pause:approve", "resume:approve"},
     "compliance": READS
     | {"exchanges:read", "staff:read", "deposit:approve", "pause:propose", "pause:approve", "resume:approve"}
@@ -32,7 +32,7 @@ TABLE = {
     "operations": READS
     | {"orders:cancel", "exchanges:read", "effect:propose", "effect:approve"}
     | {"pause:propose", "pause:approve", "resume:propose", "resume:approve", "break:propose"}
-    | {"order:propose", "order:approve", "outlet:propose"},
+    | {"order:propose", "order:approve", "outlet:propose", "market:record"},
     "examiner": READS | {"exchanges:read", "staff:read"},
 }
 

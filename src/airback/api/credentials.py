@@ -28,6 +28,8 @@ SCOPES: Final = (
     "demands:write",
     "demands:read",
     "balances:read",
+    "market:write",
+    "market:read",
     "margin:read",
 )
 SELLING: Final = ("orders:write", "orders:read", "quotes:write", "balances:read")

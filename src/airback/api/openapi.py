@@ -13,6 +13,7 @@ import msgspec
 from litestar import Response, get
 
 from airback.api import documents as d
+from airback.api import market_documents as m
 from airback.api.credentials import SCOPES
 from airback.api.margin import MarginAnswer
 from airback.api.problems import MEDIA_TYPE, Problem
@@ -189,6 +190,7 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
             "rail_unavailable",
             "payee_malformed",
             "client_ref_used",
+            "account_daily_limit",
         ),
     ),
     ("get", "/v1/orders"): Operation(
@@ -385,6 +387,69 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
         query=("seller_ref",),
         description="For an outlet its deposit, for others what is owed to their sellers.",
     ),
+    ("post", "/v1/competitor-rates"): Operation(
+        "Record competitors' rates",
+        "Market",
+        {201: (m.RivalRateAnswer, m.RivalRateAnswers), 207: m.RivalRateAnswers},
+        scope="market:write",
+        takes=m.RivalRateRequest,
+        batch="rates",
+        example={
+            "competitor": "淘话费",
+            "carrier": "cmcc",
+            "product": "balance",
+            "rate_ppm": 860000,
+            "seen_at": "2026-11-20T08:00:00Z",
+            "source": "app, price page",
+            "face_fen": 10000,
+        },
+        description="Records are never changed: record a later one, or retract. The same record again changes nothing "
+        "and is answered with `replayed`.",
+        refuses=(
+            "carrier_unknown",
+            "amount_not_a_number",
+            "amount_not_positive",
+            "amount_fraction_of_fen",
+            "amount_above_limit",
+            "face_band_reversed",
+            "price_malformed",
+            "rival_rate_not_positive",
+            "rival_rate_above_face",
+            "seen_in_future",
+        ),
+    ),
+    ("post", "/v1/competitor-rates/{rate}/retract"): Operation(
+        "Take a record back",
+        "Market",
+        {200: m.Retracted},
+        scope="market:write",
+        takes=m.RetractRequest,
+        example={"reason": "misread: the rate was for cards"},
+        refuses=("not_found", "reason_missing", "already_retracted"),
+    ),
+    ("get", "/v1/competitor-rates"): Operation(
+        "Competitors' latest rates beside our own",
+        "Market",
+        {200: m.RivalRates},
+        scope="market:read",
+        query=("carrier", "product"),
+        description="Each record beside our own published rate when it was seen; the level of each asset; what the "
+        "number of competitors suggests for the competition factor. No price changes by it.",
+        refuses=("carrier_unknown", "field_invalid"),
+    ),
+    ("get", "/v1/market/matrix"): Operation(
+        "The comparison matrix of platforms",
+        "Market",
+        {200: m.Matrix},
+        description="Each figure with its source. Cells nobody states are absent.",
+    ),
+    ("get", "/v1/market/arbitrage"): Operation(
+        "What carriers' promotions earn a trader by our prices",
+        "Market",
+        {200: m.Arbitrage},
+        scope="market:read",
+        description="For each promotion and face value: cost, payment and profit, without the cap and with it.",
+    ),
     ("get", "/v1/margin"): Operation(
         "What is left of each hundred yuan",
         "Market",
@@ -422,6 +487,8 @@ _QUERY: Final[dict[str, dict[str, Any]]] = {
     "client_ref": {"schema": {"type": "string"}, "description": "Your own reference, exactly."},
     "seller_ref": {"schema": {"type": "string"}, "description": "Your own name for a seller, exactly."},
     "state": {"schema": {"type": "string"}, "description": "Where the order stands.", "example": "closed"},
+    "carrier": {"schema": {"type": "string"}, "description": "Carrier code.", "example": "cmcc"},
+    "product": {"schema": {"enum": ["balance", "card"]}, "description": "What is sold."},
     "from": {
         "schema": {"type": "string", "format": "date"},
         "description": "First day, in China. Without it: the last 30 days.",

@@ -20,6 +20,7 @@ from airback.api import (
     outlets,
     quotes,
     rate_index,
+    rivals,
     standing_bids,
 )
 from airback.api.gate import gate
@@ -50,6 +51,7 @@ V1: Final = Router(
         *outlets.HANDLERS,
         *standing_bids.HANDLERS,
         *notifications.HANDLERS,
+        *rivals.HANDLERS,
         *openapi.HANDLERS,
         elsewhere,
     ],

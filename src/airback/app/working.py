@@ -3,13 +3,15 @@
 import asyncio
 import os
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
+import asyncpg
 import structlog
 
 from airback.app import presence
 from airback.app.platform import Platform, database, open_platform, wait_for_sandbox
 from airback.app.settings import Settings
+from airback.engine import watch_arbitrage
 from airback.engine.classify import classify
 from airback.engine.tenure import Pace, Tenure, described
 from airback.store import books
@@ -18,6 +20,9 @@ from airback.store.problems import TROUBLE
 LOG = structlog.get_logger(__name__)
 _LOOK_EVERY_S = 0.5
 _CLASS_EVERY_S = 20.0
+
+#: Something done for one book now and then.
+Job = Callable[[Platform, asyncpg.Connection, int], Awaitable[object]]
 
 
 async def work(
@@ -43,7 +48,10 @@ async def hold_books(platform: Platform, *, stop: asyncio.Event, pace: Pace, mos
     """Take every book without a living writer, at most so many, and write them until `stop`."""
     worker = f"{socket.gethostname()}-{os.getpid()}-{os.urandom(3).hex()}"
     held: dict[int, asyncio.Task[None]] = {}
-    classing = asyncio.create_task(_class_sellers(platform, held, stop))
+    rounds = [
+        asyncio.create_task(_round(platform, held, stop, job, every_s))
+        for job, every_s in ((_class_sellers, _CLASS_EVERY_S), (_watch_promotions, watch_arbitrage.EVERY_S))
+    ]
     try:
         while not stop.is_set():
             for book, task in list(held.items()):
@@ -62,21 +70,31 @@ async def hold_books(platform: Platform, *, stop: asyncio.Event, pace: Pace, mos
             await _sleep(stop, _LOOK_EVERY_S)
     finally:
         stop.set()
-        await asyncio.gather(classing, *held.values(), return_exceptions=True)
+        await asyncio.gather(*rounds, *held.values(), return_exceptions=True)
 
 
-async def _class_sellers(platform: Platform, held: Mapping[int, object], stop: asyncio.Event) -> None:
-    """Keep the sellers' classes of the books that are held here. What fails is tried again; prices go on by what is known."""
+async def _round(
+    platform: Platform, held: Mapping[int, object], stop: asyncio.Event, job: Job, every_s: float
+) -> None:
+    """Do a job for each book that is held here, again and again. What fails is tried again; the book goes on without."""
     while not stop.is_set():
         for book in list(held):
             try:
                 async with platform.pool.acquire() as conn:
-                    await classify(conn, book=book, now=platform.now())
+                    await job(platform, conn, book)
             except TROUBLE as error:
-                LOG.warning("sellers_not_classed", book=book, error=type(error).__name__)
+                LOG.warning("round_failed", job=job.__name__, book=book, error=type(error).__name__)
             except Exception as error:
-                LOG.error("sellers_not_classed", book=book, **described(error))
-        await _sleep(stop, _CLASS_EVERY_S)
+                LOG.error("round_failed", job=job.__name__, book=book, **described(error))
+        await _sleep(stop, every_s if held else _LOOK_EVERY_S)
+
+
+async def _class_sellers(platform: Platform, conn: asyncpg.Connection, book: int) -> None:
+    await classify(conn, book=book, now=platform.now())
+
+
+async def _watch_promotions(platform: Platform, conn: asyncpg.Connection, book: int) -> None:
+    await watch_arbitrage.watch_book(conn, book=book, now=platform.now(), entropy=platform.entropy)
 
 
 def _writer(platform: Platform, book: int, worker: str, pace: Pace) -> Tenure:

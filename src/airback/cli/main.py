@@ -228,6 +228,12 @@ def build_parser() -> argparse.ArgumentParser:
     )
     check.set_defaults(module="verify")
 
+    arbitrage = verbs.add_parser(
+        "arbitrage",
+        parents=[shared, machine],
+        help="what carriers' promotions earn a trader by our prices, without the cap and with it",
+    )
+    arbitrage.set_defaults(module="arbitrage")
     margin = verbs.add_parser(
         "margin", parents=[shared, machine], help="what is left of each hundred yuan, from the ledger"
     )

@@ -7,6 +7,7 @@ own error codes are translated to these by the adapters. Texts hold no data of t
 from typing import Final
 
 from airback.domain.margin_refusals import MARGIN_REFUSALS
+from airback.domain.market_refusals import MARKET_REFUSALS
 from airback.domain.outlet_refusals import OUTLET_REFUSALS
 from airback.domain.price_refusals import PRICE_REFUSALS
 from airback.domain.rate_card_refusals import RATE_CARD_REFUSALS
@@ -731,6 +732,7 @@ _TABLE: Final = (
     *PRICE_REFUSALS,
     *OUTLET_REFUSALS,
     *STATEMENT_REFUSALS,
+    *MARKET_REFUSALS,
     *MARGIN_REFUSALS,
     *RATE_CARD_REFUSALS,
     # -- our own

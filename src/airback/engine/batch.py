@@ -117,6 +117,9 @@ class Batch:
     full: frozenset[tuple[str, int]] = frozenset()
     proofs: dict[int, Proof] = field(default_factory=dict)
     breaks: dict[int, OpenBreak] = field(default_factory=dict)
+    caps_known: dict[int, int] = field(
+        default_factory=dict
+    )  # most rate by promotion, of caps that count or will
     restored_at: datetime | None = None
     statements_awaited: bool = False
     corrections_known: dict[int, Correction] = field(default_factory=dict)
@@ -147,6 +150,7 @@ class Batch:
     rate_cards: list[dict[str, Any]] = field(default_factory=list)
     resolved: list[tuple[int, str, str]] = field(default_factory=list)
     licences: list[dict[str, Any]] = field(default_factory=list)
+    caps: list[dict[str, Any]] = field(default_factory=list)
     agreed: list[dict[str, Any]] = field(default_factory=list)
     booked: list[dict[str, Any]] = field(default_factory=list)
     switches: dict[str, tuple[bool, str | None]] = field(default_factory=dict)

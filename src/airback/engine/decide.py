@@ -137,6 +137,16 @@ def decided(batch: Batch, letter: Letter) -> tuple[list[Answer], list[int]]:
         case "compliance:licence:record":
             times = {name: datetime.fromisoformat(after[name]) for name in ("valid_from", "valid_until")}
             batch.licences.append({**after, **times, "recorded_by": body["decided_by"]})
+        case "pricing:cap:override":
+            batch.caps.append(
+                {
+                    "promotion": ids.parse_public("prm", str(after["promotion"])),
+                    "most_ppm": int(after["most_ppm"]),
+                    "per_seller_fen_per_day": after.get("per_seller_fen_per_day"),
+                    "overridden_by": body["decided_by"],
+                    "reason": body["reason"],
+                }
+            )
         case "operations:book:pause":
             batch.switches["routing"] = (False, str(after.get("reason") or body["reason"]))
             batch.routing = False
@@ -170,6 +180,9 @@ def _stands(batch: Batch, action: str, after: dict[str, Any]) -> dict[str, Any]:
             return {"version": str(latest[-1])} if latest else {}
         case "compliance:licence:record":
             return batch.licences_known.get(str(after["number"]), {})
+        case "pricing:cap:override":
+            most_ppm = batch.caps_known.get(ids.parse_public("prm", str(after["promotion"])) or 0)
+            return {} if most_ppm is None else {"most_ppm": most_ppm}
         case "operations:book:pause" | "operations:book:resume":
             return {"routing": batch.routing}
         case "operations:effect:resolve":

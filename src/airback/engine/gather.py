@@ -23,6 +23,7 @@ from airback.orders.corrections import Kind as CorrectionKind
 from airback.orders.intake import PEOPLE
 from airback.orders.states import FillState, State
 from airback.payouts.states import State as PayoutState
+from airback.store import price_caps
 from airback.store.named_sql import load
 
 SQL: Final = load("facts.sql", package="airback.engine")
@@ -312,6 +313,12 @@ async def licences(conn: Any, batch: Batch, numbers: list[str]) -> None:
             "valid_from": row["valid_from"].astimezone(UTC).isoformat(),
             "valid_until": row["valid_until"].astimezone(UTC).isoformat(),
         }
+
+
+async def caps(conn: Any, batch: Batch, promotions: list[int]) -> None:
+    """Caps of promotions that a decision is about, as far as they are not over."""
+    rows = await conn.fetch(price_caps.SQL.caps_of, batch.book, promotions)
+    batch.caps_known.update((row["promotion"], row["most_ppm"]) for row in rows if row["until"] > batch.now)
 
 
 async def redeemed(conn: Any, batch: Batch, answers: Iterable[Answer]) -> None:

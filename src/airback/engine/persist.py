@@ -9,6 +9,7 @@ from airback.engine import outlets
 from airback.engine.batch import Batch
 from airback.market.matching import Demand
 from airback.orders.states import FINAL
+from airback.store import price_caps
 from airback.store.named_sql import load
 
 SQL: Final = load("persist.sql", package="airback.engine")
@@ -261,6 +262,17 @@ async def _decisions(conn: Any, batch: Batch) -> None:
             card["proposal"],
         )
     await outlets.keep(conn, batch)
+    for cap in batch.caps:
+        await conn.execute(
+            price_caps.SQL.override_cap,
+            batch.book,
+            cap["promotion"],
+            cap["most_ppm"],
+            cap["per_seller_fen_per_day"],
+            cap["overridden_by"],
+            batch.now,
+            cap["reason"],
+        )
     if batch.resolved:
         await conn.execute(SQL.resolve_breaks, batch.book, batch.now, *_columns(batch.resolved))
     for agreed in batch.agreed:

@@ -37,8 +37,9 @@ from airback.orders.intake import (
     quote_fingerprint,
     seller_id,
 )
+from airback.pricing.formula import CHINA
 from airback.pricing.quotes import check_quote
-from airback.store import intake
+from airback.store import intake, price_caps
 from airback.store.intake import Claim, NewOrder, Uncontested
 from airback.store.problems import TROUBLE
 
@@ -52,6 +53,8 @@ _MANY: Final = 32
 _MOST_SHARED: Final = 500
 #: Sellers whose future id a process remembers at most.
 _MOST_SELLERS: Final = 10_000
+#: So long a process goes on with the daily limits it read.
+_LIMITS_FRESH: Final = timedelta(seconds=2)
 #: What another request may have caused: perhaps the same request, whose answer is then the right one.
 _CONTESTED: Final = frozenset({"quote_used", "card_duplicate", "client_ref_used"})
 
@@ -196,6 +199,8 @@ class SharedIntake:
         self._keys = keys
         self._entropy = entropy
         self._seller_ids: dict[tuple[str, str], int] = {}
+        self._limits: dict[tuple[str, str], int] = {}
+        self._limits_read_at: datetime | None = None
         self._waiting: list[_Brought] = []
         self._writing: asyncio.Task[None] | None = None
 
@@ -270,6 +275,16 @@ class SharedIntake:
             claims=[claim for one in wanted for claim in one.claims],
         )
 
+    async def _refresh_limits(self, conn: asyncpg.Connection, *, now: datetime | None) -> None:
+        """Know, within seconds, of which assets a seller may bring only so much a day."""
+        read_at = self._limits_read_at
+        if now is not None and (read_at is None or abs(now - read_at) >= _LIMITS_FRESH):
+            self._limits = await _daily_limits(conn, book=self._book, now=now)
+            self._limits_read_at = now
+
+    def _limited(self, request: Uncontested) -> bool:
+        return bool(self._limits) and any((o.carrier, o.product) in self._limits for o in request.orders)
+
     def _seller_id(self, client: str, ref: str) -> int:
         """The id a seller gets who is not on record yet. One under a former key is as good."""
         found = self._seller_ids.get((client, ref))
@@ -301,10 +316,16 @@ class SharedIntake:
 
     async def _flush(self) -> None:
         taken, beside = self._take()
-        requests = [brought.request for brought in taken]
         try:
             async with self._pool.acquire() as conn:
-                left_out = await intake.accept(conn, book=self._book, requests=requests)
+                await self._refresh_limits(conn, now=max((one.request.at for one in taken), default=None))
+                limited = [one for one in taken if self._limited(one.request)]
+                beside += limited  # the long way counts what the seller has brought today
+                taken = [one for one in taken if one not in limited] if limited else taken
+                requests = [brought.request for brought in taken]
+                left_out = (
+                    await intake.accept(conn, book=self._book, requests=requests) if requests else set()
+                )
         except TROUBLE:
             # One of them may be the cause, or the answer was lost: the long way begins by looking for the key.
             _tell(taken, False)
@@ -503,6 +524,16 @@ async def _insert(
     for ref in ids:
         ids[ref] = seller_id(client=client, seller_ref=ref, keys=keys)
     sellers = await intake.sellers(conn, book=book, client=client, wanted=ids, at=now)
+    over = await _over_daily_limit(conn, standing, sellers, book=book, now=now)
+    for one in standing:
+        if one.order_id in over:
+            answers[one.row - 1] = Refused("account_daily_limit", field="face_fen", row=one.row)
+    await intake.forget_claims(
+        conn, book=book, claims=[c for one in standing if one.order_id in over for c in one.claims]
+    )
+    standing = [one for one in standing if one.order_id not in over]
+    if not standing:
+        return
     orders = [_new_order(one, seller=sellers[one.draft.seller_ref], keys=keys) for one in standing]
     placed = await intake.place_orders(conn, book=book, client=client, orders=orders, at=now)
     for one in standing:
@@ -526,6 +557,53 @@ async def _insert(
         )
         if not kept:
             raise _KeyTaken
+
+
+async def _daily_limits(conn: asyncpg.Connection, *, book: int, now: datetime) -> dict[tuple[str, str], int]:
+    """Face value that one seller may bring in a day, by (carrier, product), while a cap says so: the least of several."""
+    limits: dict[tuple[str, str], int] = {}
+    for cap in await price_caps.live(conn, book, now):
+        limit = cap.per_seller_fen_per_day
+        if limit is not None:
+            asset = cap.carrier, cap.product
+            limits[asset] = min(limit, limits.get(asset, limit))
+    return limits
+
+
+async def _over_daily_limit(
+    conn: asyncpg.Connection,
+    standing: Sequence[_Claimed],
+    sellers: Mapping[str, int],
+    *,
+    book: int,
+    now: datetime,
+) -> set[int]:
+    """Orders that would take their seller above the day's limit, in the order they came. One statement when nothing is
+    limited. The day is China's."""
+    limits = await _daily_limits(conn, book=book, now=now)
+    day = now.astimezone(CHINA).replace(hour=0, minute=0, second=0, microsecond=0)
+    over: set[int] = set()
+    for asset in sorted({_asset(one.draft) for one in standing} & set(limits)):
+        limited = [one for one in standing if _asset(one.draft) == asset]
+        ids = sorted({sellers[one.draft.seller_ref] for one in limited})
+        carrier, product = asset
+        sold = dict(
+            await price_caps.sold_since(
+                conn, book=book, sellers=ids, since=day, carrier=carrier, product=product
+            )
+        )
+        for one in limited:
+            seller = sellers[one.draft.seller_ref]
+            total_fen = sold.get(seller, 0) + one.draft.terms.face_fen
+            if total_fen > limits[asset]:
+                over.add(one.order_id)
+            else:
+                sold[seller] = total_fen
+    return over
+
+
+def _asset(draft: Draft) -> tuple[str, str]:
+    return draft.terms.carrier, draft.terms.product
 
 
 def _new_order(one: _Claimed, *, seller: int, keys: KeyProvider) -> NewOrder:

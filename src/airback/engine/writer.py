@@ -343,6 +343,7 @@ class Writer:
         breaks = list[int]()
         corrections = list[int]()
         licences: list[str] = []
+        caps: list[int] = []
         effects = [answer.effect for answer in answers]
         for letter in letters:
             if letter.order_id is not None:
@@ -363,6 +364,9 @@ class Writer:
                 accounts.add(str(letter.body["after"]["account"]))
             elif action == "compliance:licence:record":
                 licences.append(str(letter.body["after"].get("number")))
+            elif action == "pricing:cap:override":
+                found = ids.parse_public("prm", str(letter.body["after"].get("promotion")))
+                caps += [] if found is None else [found]
             elif action == "operations:order:decide":
                 order_id = ids.parse_public("ord", str(letter.body["after"].get("order")))
                 order_ids |= {order_id} if order_id is not None else set()
@@ -393,6 +397,8 @@ class Writer:
             batch.notices_again = {effect.ref: effect for effect in notices}
         if licences:
             await gather.licences(conn, batch, licences)
+        if caps:
+            await gather.caps(conn, batch, caps)
         if any(letter.body.get("action") == "operations:book:resume" for letter in letters):
             batch.restored_at = await books.restored_at(conn, book=self._book)
             batch.statements_awaited = await statements.unstated(conn, book=self._book) is not None

@@ -1,15 +1,14 @@
-"""The facts prices read, gathered for all quotes at once: demand and the best bid of each carrier, sellers' classes.
-
-No caps are known here: whoever keeps them joins them in `PriceFacts.read`, where `Market` takes them by (carrier, product).
-"""
+"""The facts prices read, gathered for all quotes at once: demand and the best bid of each carrier, sellers' classes, caps."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import asyncpg
 
+from airback.domain.ids import public
 from airback.pricing.cards import RateCard
-from airback.pricing.facts import Market
+from airback.pricing.facts import Cap, Market
+from airback.store import price_caps
 from airback.store.named_sql import load
 
 _SQL: Final = load("price_facts.sql", package="airback.queries")
@@ -27,7 +26,7 @@ class PriceFacts:
         self._newest = _FIRST
 
     async def read(self, pool: asyncpg.Pool, *, card: RateCard | None, now: datetime) -> Market:
-        """The market at this moment: two statements, however many quotes are made by it."""
+        """The market at this moment: three statements, however many quotes are made by it."""
         wanted = {
             row["carrier"]: (row["open_fen"], row["best_ppm"])
             for row in await pool.fetch(_SQL.wanted, self._book, now)
@@ -36,9 +35,15 @@ class PriceFacts:
         for row in await pool.fetch(_SQL.classes, self._book, since):
             self._classes[f"{row['client']}/{row['ref']}"] = row["class"]
             self._newest = max(self._newest, row["changed_at"])
+        caps: dict[tuple[str, str], Cap] = {}
+        for cap in await price_caps.live(pool, self._book, now):
+            known = caps.get((cap.carrier, cap.product))
+            if known is None or cap.most_ppm < known.most_ppm:  # of two for one asset the lower counts
+                caps[cap.carrier, cap.product] = Cap(cap.most_ppm, public("prm", cap.promotion))
         standing = None if card is None else card.standing
         return Market(
             wanted=wanted,
+            caps=caps,
             classes={} if standing is None else self._classes,
             lowest=None if standing is None else standing.classes[0].name,
         )

@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from airback.domain.effects import Kind, Result
-from airback.domain.money import MAX_FEN, yuan
+from airback.domain.money import MAX_FEN, PPM, percent, yuan
 from airback.domain.refusals import Refused
 from airback.staff.roles import Permission
 
@@ -35,6 +35,7 @@ class Form(StrEnum):
     CORRECTION = "correction"
     BEARER = "bearer"
     SETTLEMENT = "settlement"
+    PPM = "ppm"
     DAY = "day"
     BOOKED = "booked"
     LINE = "line"
@@ -136,6 +137,11 @@ _ACCOUNT: Final = Field("account", Form.TEXT, "账户", "Account")
 _SCOPE: Final = Field("scope", Form.TEXT, "适用于", "Applies to")
 _ROUTING: Final = Field("routing", Form.FLAG, "收购", "Buying")
 _PAUSE_REASON: Final = Field("reason", Form.TEXT, "对卖家说明的原因", "Reason shown to sellers")
+_CAP: Final = (
+    Field("promotion", Form.TEXT, "促销编号", "Promotion"),
+    Field("most_ppm", Form.PPM, "最高回收率(费用前)", "Most rate, before fees"),
+    Field("per_seller_fen_per_day", Form.FEN, "每账户每日限额", "Limit per account and day", optional=True),
+)
 
 ACTIONS: Final = MappingProxyType(
     {
@@ -343,6 +349,17 @@ ACTIONS: Final = MappingProxyType(
                 compared=frozenset({"state", "code"}),
             ),
             Action(
+                name="pricing:cap:override",
+                propose=Permission.PROPOSE_RATE_CARD,
+                approve=Permission.APPROVE_RATE_CARD,
+                zh="改动促销封顶",
+                en="Set other figures for a promotion's cap",
+                before=_CAP,
+                after=_CAP,
+                compared=frozenset({"most_ppm"}),
+                valid_for=timedelta(hours=24),
+            ),
+            Action(
                 name="operations:book:pause",
                 propose=Permission.PROPOSE_PAUSE,
                 approve=Permission.APPROVE_PAUSE,
@@ -510,6 +527,8 @@ def shown(value: Any, *, form: Form, language: str) -> str | None:
     if form in (Form.FEN, Form.LINE) and isinstance(value, int) and not isinstance(value, bool):
         whole, _, part = yuan(abs(value)).partition(".")
         return f"{'−' if value < 0 else ''}¥{int(whole):,}.{part}"
+    if form is Form.PPM and isinstance(value, int) and not isinstance(value, bool):
+        return f"{percent(value)} %"
     if form is Form.FLAG and isinstance(value, bool):
         return _FLAGS[value][second]
     if form is Form.WORDS and isinstance(value, list):
@@ -549,6 +568,10 @@ def _is_text(value: Any) -> bool:
 
 def _is_time(value: Any) -> bool:
     return isinstance(value, str) and parse_time(value) is not None
+
+
+def _is_ppm(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= PPM
 
 
 def _is_flag(value: Any) -> bool:
@@ -608,6 +631,7 @@ _GOOD: Final[dict[Form, Callable[[Any], bool]]] = {
     Form.CORRECTION: _is_correction,
     Form.BEARER: _is_bearer,
     Form.SETTLEMENT: _is_settlement,
+    Form.PPM: _is_ppm,
     Form.DAY: _is_day,
     Form.BOOKED: _is_booked,
 }

@@ -59,6 +59,7 @@ class Permission(StrEnum):
     APPROVE_BREAK = "break:approve"
     PROPOSE_CORRECTION = "correction:propose"
     APPROVE_CORRECTION = "correction:approve"
+    RECORD_MARKET = "market:record"  # competitors' rates, promotions, the matrix: facts, no prices
     PROPOSE_BOOKING = "booking:propose"  # operating costs, rebates, what is owed to parties
     APPROVE_BOOKING = "booking:approve"
     PROPOSE_SPLIT = "split:propose"  # agreements that share out an order's proceeds
@@ -91,6 +92,7 @@ GRANTS: Final = MappingProxyType(
                 P.APPROVE_RATE_CARD,
                 P.PROPOSE_OUTLET,
                 P.APPROVE_OUTLET,
+                P.RECORD_MARKET,
             }
         ),
         R.RISK: _READ_ALL | {P.READ_EXCHANGES, P.PROPOSE_PAUSE, P.APPROVE_PAUSE, P.APPROVE_RESUME},
@@ -155,6 +157,7 @@ GRANTS: Final = MappingProxyType(
             P.APPROVE_PAUSE,
             P.PROPOSE_RESUME,
             P.APPROVE_RESUME,
+            P.RECORD_MARKET,
         },
         R.EXAMINER: _READ_ALL | {P.READ_EXCHANGES, P.READ_STAFF},
     }

@@ -53,6 +53,13 @@ PAGES = {
     "/console/prices/drafts/{draft}": "prices:read",
     "/console/prices/drafts/{draft}/preview": "rate_card:approve",
     "/console/prices/drafts/{draft}/edit": "rate_card:propose",
+    "/console/approvals/propose/cap": "rate_card:propose",
+    "/console/approvals/propose/cap?about={prm}": "rate_card:propose",
+    "/console/market": "prices:read",
+    "/console/market?carrier=ctcc&product=card&face=50&place=4401": "prices:read",
+    "/console/market/record": "prices:read",
+    "/console/market/matrix": "prices:read",
+    "/console/market/arbitrage": "prices:read",
 }
 EVERYBODY = [role.value for role in Role]
 CANARY = "\"><script>alert(7)</script>&amp;'x"
@@ -67,6 +74,7 @@ def fill(path: str, made: dict[str, Any]) -> str:
         draft=made["draft"],
         version=1,
         yida="yida",
+        prm=made["prm"],
     )
 
 

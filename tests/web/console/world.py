@@ -29,6 +29,7 @@ from airback.store import pauses
 from airback.store import staff as store
 from airback.web.console.routes import CONSOLE_ROUTERS
 from airback.web.static_files import serve_static
+from tests.web.console.market_rows import furnish_market
 
 BOOK = 1
 START = datetime(2026, 11, 20, 4, 0, tzinfo=UTC)
@@ -785,7 +786,7 @@ async def furnish(pool: asyncpg.Pool, *, now: datetime = START, mark: str = "") 
             now - timedelta(minutes=5),
             now - timedelta(hours=2),
         )
-        # prices, licences
+        # prices, licences, the market
         await conn.execute(
             "INSERT INTO rate_cards (book,version,document,effective_at,proposed_by,approved_by,created_at) VALUES ($1,1,$2,$3,$4,$5,$3)",
             BOOK,
@@ -819,4 +820,5 @@ async def furnish(pool: asyncpg.Pool, *, now: datetime = START, mark: str = "") 
             now + timedelta(days=60),
             f"liu{mark}",
         )
+        made |= await furnish_market(conn, book=BOOK, now=now, mark=mark)
     return made

@@ -32,6 +32,7 @@ FORMS: Final[Mapping[str, str]] = {
     "credit-line": "finance:credit_line:set",
     "lift": "operations:pause:lift",
     "float": "finance:float:credit",
+    "cap": "pricing:cap:override",
     "effect": "operations:effect:resolve",
     "order": "operations:order:decide",
     "pause": "operations:book:pause",

@@ -14,7 +14,7 @@ from urllib.parse import quote, urlsplit
 
 import asyncpg
 from litestar import Request, Response
-from litestar.datastructures import Cookie
+from litestar.datastructures import Cookie, UploadFile
 from litestar.response import Redirect
 from litestar.status_codes import HTTP_303_SEE_OTHER
 
@@ -91,8 +91,9 @@ async def visitor(request: AnyRequest, *, needs: Permission | None) -> Visitor:
 class Form:
     """Texts of a posted form. Every value is text without control characters other than line breaks."""
 
-    def __init__(self, values: Mapping[str, list[str]]) -> None:
+    def __init__(self, values: Mapping[str, list[str]], files: Mapping[str, bytes]) -> None:
         self._values = values
+        self._files = files
 
     def text(self, key: str, *, most: int = MOST_TEXT) -> str:
         """The first value under `key`, stripped; empty when there is none. Raises `Refused("field_invalid")`."""
@@ -103,6 +104,10 @@ class Form:
         """The first value under `key` exactly as typed: a password keeps its spaces."""
         values = self._values.get(key)
         return values[0][:MOST_TEXT] if values else ""
+
+    def file(self, key: str) -> bytes:
+        """The bytes of the file under `key`; none when no file was chosen."""
+        return self._files.get(key, b"")
 
     def texts(self, key: str) -> list[str]:
         """Every value under `key`."""
@@ -128,10 +133,13 @@ async def read_form(request: AnyRequest) -> Form:
     if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
         raise Refused("form_stale")
     values: dict[str, list[str]] = {}
+    files: dict[str, bytes] = {}
     for key, value in (await request.form()).multi_items():
         if isinstance(value, str):
             values.setdefault(key, []).append(value)
-    return Form(values)
+        elif isinstance(value, UploadFile) and key not in files:
+            files[key] = await value.read()
+    return Form(values, files)
 
 
 async def posted(request: AnyRequest, who: Visitor) -> Form:

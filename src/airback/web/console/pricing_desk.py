@@ -11,7 +11,6 @@ from typing import Any, Final
 
 import asyncpg
 from litestar import Response, get, post
-from litestar.datastructures import UploadFile
 from litestar.params import FromPath
 
 from airback.domain import ids
@@ -296,7 +295,7 @@ async def edit_form(request: AnyRequest, public: FromPath[str]) -> Response[Any]
     faults: dict[str, Fault] = {}
     try:
         if by_json:
-            text = await _uploaded(request) or form.text("document", most=MOST_BODY)
+            text = _uploaded(form) or form.text("document", most=MOST_BODY)
             document = read_document(text)
             parse_card(document)
         else:
@@ -332,13 +331,10 @@ async def edit_form(request: AnyRequest, public: FromPath[str]) -> Response[Any]
     )
 
 
-async def _uploaded(request: AnyRequest) -> str:
+def _uploaded(form: Form) -> str:
     """The text of an uploaded file, empty when none was chosen. Raises Refused `text_not_decodable`."""
-    file = (await request.form()).get("file")
-    if not isinstance(file, UploadFile):
-        return ""
     try:
-        return (await file.read()).decode("utf-8-sig")
+        return form.file("file").decode("utf-8-sig")
     except UnicodeDecodeError:
         raise Refused("text_not_decodable", field="file") from None
 

@@ -21,6 +21,7 @@ from airback.engine import propose
 from airback.engine.outlets import CREDIT_LINE, WITHDRAW
 from airback.ledger.split import payable_account
 from airback.orders.states import State
+from airback.pricing.rivals import read_share
 from airback.queries import console, margin, outlets
 from airback.reconciliation.breaks import State as BreakState
 from airback.staff.actions import (
@@ -33,7 +34,7 @@ from airback.staff.actions import (
     STOP,
     Action,
 )
-from airback.store import licences, pauses, statements
+from airback.store import licences, pauses, price_caps, statements
 from airback.web.console.approvals import APPROVALS, FORMS
 from airback.web.console.desk import (
     MOST_BODY,
@@ -98,6 +99,8 @@ async def _stands(
             if book is None:
                 raise Refused("not_found")
             return {"routing": book.routing} | ({"reason": book.pause_reason} if book.pause_reason else {})
+        case "pricing:cap:override":
+            return await _cap_stands(conn, here.book, about, now=here.now())
         case "operations:effect:resolve":
             effect = await console.effect_by_ref(conn, book=here.book, ref=about) if about else None
             if effect is None:
@@ -170,6 +173,17 @@ def _correction_stands(found: console.CorrectionRow) -> dict[str, Any]:
         "total_fen": correction.amount_fen,
         "left_fen": correction.left_fen,
     }
+
+
+async def _cap_stands(conn: asyncpg.Connection, book: int, about: str, *, now: datetime) -> dict[str, Any]:
+    promotion = ids.parse_public("prm", about)
+    caps = await price_caps.caps_by_promotion(conn, book=book, since=now)
+    if promotion is None or promotion not in caps:
+        return {}
+    cap = caps[promotion]
+    stands = {"promotion": about, "most_ppm": cap.most_ppm}
+    limit = cap.per_seller_fen_per_day
+    return stands if limit is None else {**stands, "per_seller_fen_per_day": limit}
 
 
 async def _break_stands(conn: asyncpg.Connection, book: int, about: str) -> dict[str, Any]:
@@ -303,6 +317,8 @@ async def propose_form(request: AnyRequest, form: FromPath[str]) -> Response[Any
         "source",
         "course",
         "public_reason",
+        "most",
+        "limit",
         "effective",
         "reason",
     )
@@ -418,6 +434,15 @@ def _read(
             amount = _fen(values["amount"]) if values["amount"] else None
             after: dict[str, Any] = {"effect": values["about"], "result": values["result"]}
             return values["about"], after | ({} if amount is None else {"amount_fen": amount})
+        case "cap":
+            if not stands:
+                raise Refused("not_found", field="promotion")
+            cap: dict[str, Any] = {
+                "promotion": stands["promotion"],
+                "most_ppm": read_share(values["most"], field="most"),
+            }
+            limit = {"per_seller_fen_per_day": _fen(values["limit"])} if values["limit"] else {}
+            return str(stands["promotion"]), cap | limit
         case "break":
             if not stands:
                 raise Refused("not_found", field="break")

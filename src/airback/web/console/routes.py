@@ -8,6 +8,7 @@ from litestar import Router
 from airback.domain.refusals import Refused
 from airback.web.console import (
     approvals,
+    arbitrage,
     breaks,
     corrections,
     margin,
@@ -19,6 +20,7 @@ from airback.web.console import (
     pricing_desk,
     proposing,
     registers,
+    rivals,
     signing_in,
 )
 from airback.web.console.desk import HOME, MOST_BODY, SignedOut, refused_page, to_sign_in, unavailable_page
@@ -70,6 +72,18 @@ CONSOLE_ROUTERS: Final[list[Router]] = [
             price_replay.preview_page,
             price_replay.backtest_page,
             registers.licences_page,
+            rivals.market_page,
+            rivals.record_page,
+            rivals.record_form,
+            rivals.upload_form,
+            rivals.retract_form,
+            rivals.suggestion_form,
+            rivals.matrix_page,
+            rivals.matrix_form,
+            arbitrage.arbitrage_page,
+            arbitrage.promotion_form,
+            arbitrage.withdraw_form,
+            arbitrage.draft_form,
             people.people_page,
             people.create_form,
             people.disable_form,

@@ -157,6 +157,14 @@ CANCEL: Final = MappingProxyType(
         "done": Word("已取消", "Cancelled"),
     }
 )
+PROMOTION: Final = MappingProxyType(
+    {
+        "to come": Word("未开始", "To come", AZURE),
+        "live": Word("进行中", "Live", ORANGE),
+        "over": Word("已结束", "Over"),
+        "withdrawn": Word("已撤销", "Withdrawn"),
+    }
+)
 RAIL: Final = MappingProxyType(
     {"alipay": Word("支付宝", "Alipay"), "credit": Word("平台余额", "Platform credit")}
 )
@@ -254,6 +262,7 @@ ALARM: Final = MappingProxyType(
         "order_set_aside": Word("订单无法处理,已搁置", "Order set aside", RED),
         "letter_set_aside": Word("来件无法处理,已搁置", "Letter set aside", RED),
         "answer_set_aside": Word("对方答复无法处理,已搁置", "Answer set aside", RED),
+        "arbitrage": Word("促销价低于回收价,已封顶", "Promotion below our price: capped", ORANGE),
         "decision_stale": Word("批准时情况已变,未执行", "Decision no longer fits", ORANGE),
         "decision_impossible": Word("批准的处理无法执行", "Decision cannot be carried out", ORANGE),
     }
@@ -419,6 +428,7 @@ _TABLES: Final[Mapping[str, Mapping[Any, Word]]] = MappingProxyType(
         "product": PRODUCT,
         "hold": HOLD,
         "cancel": CANCEL,
+        "promotion": PROMOTION,
         "rail": RAIL,
         "outlet": OUTLET_KIND,
         "channel": CHANNEL,
