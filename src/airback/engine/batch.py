@@ -4,7 +4,7 @@ Verbs change nothing but a `Batch` and the records in it. Nothing here reads a c
 anybody: time, entropy and keys were given. `store.persist` writes a finished batch in one transaction.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -25,6 +25,9 @@ from airback.engine.records import Fill, OpenBreak, OpenEffect, Order, Payout
 from airback.evidence.events import leaf
 from airback.ledger.accounts import Account, account
 from airback.ledger.postings import Balances, Phase, Transfer
+from airback.market import health as outlets
+from airback.market.channels import Channel
+from airback.market.health import Health
 from airback.market.matching import DemandBook
 from airback.orders.corrections import Correction, Settlement
 from airback.orders.states import FILL_TRANSITIONS, FINAL, TRANSITIONS, FillState, State
@@ -86,7 +89,8 @@ class Batch:
     `redeemed`: orders whose card an earlier request may have used. `full`: far sides whose queue takes no more.
     `sending`: whether effects may go out, as the book said when the batch was written. `restored_at`: when the
     book came out of a backup, while it still waits; `statements_awaited`: for some far side's statement since then. Both
-    are read for a decision to resume.
+    are read for a decision to resume. `channels`: of the outlets that have terms. `health`: of outlets that had fills, as
+    the writer knows it; `health_changed` names those to be written.
     """
 
     book: int
@@ -100,6 +104,8 @@ class Batch:
     routing: bool
     next_seq: int
     orders: dict[int, Order] = field(default_factory=dict)
+    channels: Sequence[Channel] = ()
+    health: dict[str, Health] = field(default_factory=dict)
     demands: DemandBook = field(default_factory=DemandBook)
     balances: Balances = field(default_factory=Balances)
     licensed: frozenset[str] = frozenset()
@@ -138,6 +144,7 @@ class Batch:
     sending: bool = True
     to_pay: dict[int, Order] = field(default_factory=dict)
     licences_known: dict[str, dict[str, Any]] = field(default_factory=dict)
+    health_changed: set[str] = field(default_factory=set)
     _ids: list[int] = field(default_factory=list)
     _at: str = ""
 
@@ -378,6 +385,25 @@ class Batch:
     def close_alarm(self, kind: str, subject: str) -> None:
         """The work that an alarm asked for is done."""
         self.alarms_closed.append((kind, subject))
+
+    # -- outlets
+
+    def unwell(self) -> dict[str, int]:
+        """The largest face that may go to each outlet which is not well, in fen."""
+        return {
+            name: outlets.most_fen(health, self.policy.watch, now=self.now)
+            for name, health in self.health.items()
+            if health.state is not outlets.State.WELL
+        }
+
+    def set_health(self, health: Health) -> None:
+        """An outlet's health is this from now on, for the orders of this batch too."""
+        self.health[health.outlet] = health
+        self.health_changed.add(health.outlet)
+        if health.state is outlets.State.WELL:
+            self.demands.unwell.pop(health.outlet, None)
+        else:
+            self.demands.unwell[health.outlet] = outlets.most_fen(health, self.policy.watch, now=self.now)
 
     # -- corrections
 

@@ -13,6 +13,7 @@ from weakref import WeakValueDictionary
 from airback.engine.batch import Batch
 from airback.engine.records import Order, Payout
 from airback.ledger.postings import Standing
+from airback.market.health import Health
 from airback.orders.states import FINAL
 
 #: So many orders and accounts are remembered; the longest untouched are forgotten first.
@@ -26,12 +27,13 @@ class Memory:
     """Orders under way with their fills and payouts, and accounts' standings, as the database has them.
 
     A payout that pays several orders is one object for all of them, and lives as long as one of them is remembered.
-    Dictionaries keep the order of insertion, which is that of the last touch.
+    Dictionaries keep the order of insertion, which is that of the last touch. `health` None: not read yet.
     """
 
     orders: dict[int, Order] = field(default_factory=dict)
     payouts: MutableMapping[int, Payout] = field(default_factory=WeakValueDictionary)
     standings: dict[int, Standing] = field(default_factory=dict)
+    health: dict[str, Health] | None = None
 
     def recall(self, batch: Batch, order_ids: Iterable[int]) -> list[int]:
         """Put the remembered among these orders into a batch. Returns the others, ascending."""
@@ -53,6 +55,7 @@ class Memory:
             order.changed = order.requoted = False
             for fill in order.fills:
                 fill.new = fill.changed = False
+                fill.routed = None
             for payout in order.payouts:
                 payout.new = payout.changed = False
                 self.payouts[payout.id] = payout
@@ -68,6 +71,8 @@ class Memory:
             self.standings.pop(account_id, None)
             self.standings[account_id] = batch.balances.standings[account_id]
         _shorten(self.standings, MOST_ACCOUNTS)
+        if self.health is not None and batch.health:
+            self.health = batch.health
 
 
 def _shorten(memory: dict[int, Order] | dict[int, Standing], most: int) -> None:

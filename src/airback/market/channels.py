@@ -7,7 +7,8 @@ is worth exactly what its demands say.
 from dataclasses import dataclass
 from typing import Final
 
-from airback.domain.money import MAX_FEN, PPM, share_ceil, share_floor
+from airback.domain.assets import CARRIERS
+from airback.domain.money import MAX_FEN, PPM, share_ceil
 
 #: So many orders a minute stand for "as many as come".
 MANY: Final = 1_000_000
@@ -39,7 +40,7 @@ class Channel:
     `third_party`, `social`, `reseller`). `carriers`: whose airtime it takes. `price_ppm`: what it pays of face; None where
     only its demands say. `fee_ppm` and `fee_fen` (for each fill) are what it charges us, beside the price.
     `least_fen`, `most_fen`: face of one order there. `daily_left_fen`, `monthly_left_fen`: face it may still take today and
-    this month. `own_network_only`: it takes airtime of one carrier only, and of no card. `per_minute`: fills it takes
+    this month. `own_network_only`: it takes airtime of its own network, so `carriers` names one. `per_minute`: fills it takes
     in this minute yet. `delay_s`: until its money is here; `speed_s`: until it has taken the airtime. `success_ppm`,
     `reversal_ppm`: shares of its fills that succeed, and that are taken back afterwards. `deposit_fen`: its money that
     is not earmarked, with its credit line (used where no ledger stands beside, as in `allocation`).
@@ -47,7 +48,7 @@ class Channel:
 
     outlet: str
     kind: str = "reseller"
-    carriers: frozenset[str] = frozenset({"cmcc", "ctcc", "cucc", "cbn"})
+    carriers: frozenset[str] = frozenset(CARRIERS)
     price_ppm: int | None = None
     fee_ppm: int = 0
     fee_fen: int = 0
@@ -87,12 +88,6 @@ class Valuation:
     hour_ppm: int = 10_000
 
 
-def value_ppm(price_ppm: int, channel: Channel, valuation: Valuation, *, watched: bool) -> int:
-    """Net value of a price, ppm of face, without the fixed fee: price − fee − expected cost of failure and of
-    reversal − value of time. Every cost is rounded up."""
-    return price_ppm - cost_ppm(channel, valuation, watched=watched)
-
-
 def cost_ppm(channel: Channel, valuation: Valuation, *, watched: bool) -> int:
     """What selling there costs beside the fixed fee, ppm of face, rounded up. `watched`: a person waits for it."""
     failing = share_ceil(valuation.failure_ppm, PPM - channel.success_ppm)
@@ -102,13 +97,6 @@ def cost_ppm(channel: Channel, valuation: Valuation, *, watched: bool) -> int:
     return channel.fee_ppm + failing + reversing + money + waiting
 
 
-def pays_less_fee(pays_fen: int, face_fen: int, channel: Channel | None) -> int:
-    """What is sure to be left of a payment: without the outlet's fees, in fen."""
-    if channel is None:
-        return pays_fen
-    return pays_fen - share_ceil(face_fen, channel.fee_ppm) - channel.fee_fen
-
-
-def pays(face_fen: int, price_ppm: int) -> int:
-    """What an outlet pays for so much face, in fen, rounded down as everywhere."""
-    return share_floor(face_fen, price_ppm)
+def fees_fen(channel: Channel, face_fen: int) -> int:
+    """What the outlet charges us for a fill of that face, in fen, rounded up: sure, while the other costs are expected."""
+    return share_ceil(face_fen, channel.fee_ppm) + channel.fee_fen
