@@ -6,6 +6,7 @@ own error codes are translated to these by the adapters. Texts hold no data of t
 
 from typing import Final
 
+from airback.domain.auction_refusals import AUCTION_REFUSALS
 from airback.domain.refusal import Refusal
 from airback.domain.statement_refusals import STATEMENT_REFUSALS
 
@@ -749,6 +750,7 @@ _TABLE: Final = (
         "See on the order's page how it is paid.",
     ),
     *STATEMENT_REFUSALS,
+    *AUCTION_REFUSALS,
     # -- our own
     Refusal(
         "internal",

@@ -10,9 +10,11 @@ reversal, and time. See docs/routing.md.
 """
 
 from bisect import insort
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from heapq import heappop, heappush
+from itertools import islice
 from types import MappingProxyType
 from typing import Final
 
@@ -117,13 +119,11 @@ class DemandBook:
     withdrawn: set[int] = field(default_factory=set)
     terms: dict[str, Terms] = field(default_factory=dict)
     unwell: dict[str, int] = field(default_factory=dict)
-    fixed_fees: bool = False
-    _ranked: dict[tuple[str, bool, int], list[Demand]] = field(default_factory=dict)
+    _ranked: dict[tuple[str, bool], list[tuple[int, int, int, Demand]]] = field(default_factory=dict)
 
     def know(self, channels: Iterable[Channel], valuation: Valuation, unwell: Mapping[str, int]) -> None:
         """Take the outlets' terms and which of them are unwell, before the demands."""
         self.terms = {channel.outlet: Terms.of(channel, valuation) for channel in channels}
-        self.fixed_fees = any(terms.channel.fee_fen for terms in self.terms.values())
         self.unwell = dict(unwell)
         self._ranked.clear()
 
@@ -182,7 +182,7 @@ class DemandBook:
         faces: dict[str, int] = {}
         plain = not self.terms
         ranked = self._in_order(carrier, watched, face_fen)
-        for place, demand in enumerate(ranked):
+        for demand in ranked:
             if demand.price_ppm < least_ppm:
                 if plain:
                     break
@@ -235,7 +235,7 @@ class DemandBook:
             )
             missing -= part
             if missing == 0:
-                self._next_best(passed, ranked, place + 1, faces, watched, face_fen)
+                self._next_best(passed, ranked, faces, watched, face_fen)
                 return Choice(matches, passed)
         return Choice([], passed)
 
@@ -271,20 +271,26 @@ class DemandBook:
         known.open_fen += face_fen
         self.changed[known.id] = known
 
-    def _in_order(self, carrier: str, watched: bool, face_fen: int) -> list[Demand]:
-        """A carrier's demands by worth, then time. Kept for the next order: what is filled meanwhile is passed over."""
+    def _in_order(self, carrier: str, watched: bool, face_fen: int) -> Iterator[Demand]:
+        """A carrier's demands by worth, then time, as far as somebody looks.
+
+        Without the fixed fees the order is the same for every face, and kept for the next order (what is filled meanwhile is
+        passed over). A demand with such a fee waits until no other can be worth more.
+        """
         if not self.terms:
-            # a copy is not needed: nothing is taken out while an order is matched
-            return self.by_carrier.get(carrier, [])
-        key = (carrier, watched, face_fen if self.fixed_fees else 0)
-        ranked = self._ranked.get(key)
+            return iter(self.by_carrier.get(carrier, ()))
+        ranked = self._ranked.get((carrier, watched))
         if ranked is None:
-            ranked = sorted(
-                self.by_carrier.get(carrier, ()),
-                key=lambda d: (-self.worth_ppm(d, watched=watched, face_fen=face_fen), d.id),
-            )
-            self._ranked[key] = ranked
-        return ranked
+            ranked = sorted(self._without_fixed(demand, watched) for demand in self.by_carrier.get(carrier, ()))
+            self._ranked[carrier, watched] = ranked
+        return _merged(ranked, face_fen)
+
+    def _without_fixed(self, demand: Demand, watched: bool) -> tuple[int, int, int, Demand]:
+        terms = self.terms.get(demand.outlet)
+        if terms is None:
+            return (-demand.price_ppm, demand.id, 0, demand)
+        cost = terms.watched_ppm if watched else terms.unwatched_ppm
+        return (cost - demand.price_ppm, demand.id, terms.channel.fee_fen, demand)
 
     def _pass(
         self, passed: dict[str, tuple[int, str]], demand: Demand, reason: str, watched: bool, face_fen: int
@@ -296,17 +302,29 @@ class DemandBook:
     def _next_best(
         self,
         passed: dict[str, tuple[int, str]],
-        ranked: list[Demand],
-        place: int,
+        ranked: Iterator[Demand],
         chosen: Mapping[str, int],
         watched: bool,
         face_fen: int,
     ) -> None:
         """The next outlet that would have come: it was worth less."""
-        for demand in ranked[place : place + MOST_PASSED]:
+        for demand in islice(ranked, MOST_PASSED):
             if demand.open_fen > 0 and demand.outlet not in chosen:
                 self._pass(passed, demand, why.WORTH_LESS, watched, face_fen)
                 return
+
+
+def _merged(ranked: Iterable[tuple[int, int, int, Demand]], face_fen: int) -> Iterator[Demand]:
+    waiting: list[tuple[int, int, Demand]] = []
+    for least, demand_id, fee_fen, demand in ranked:
+        while waiting and waiting[0] < (least, demand_id):
+            yield heappop(waiting)[2]
+        if fee_fen:
+            heappush(waiting, (least - (-fee_fen * PPM // face_fen), demand_id, demand))
+        else:
+            yield demand
+    while waiting:
+        yield heappop(waiting)[2]
 
 
 def rank(demand: Demand) -> tuple[int, int]:
