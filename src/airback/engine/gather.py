@@ -119,6 +119,7 @@ async def facts(
         rows = await conn.fetch(SQL.outlet_health, book)
         memory.health = {row["outlet"]: _health(row) for row in rows}
     batch.health = dict(memory.health)
+    batch.channels = memory.channels
     missing = memory.recall(batch, wanted)
     if missing:
         await _orders(conn, batch, memory, missing)

@@ -20,9 +20,14 @@ from airback.market.arcs import NOWHERE, Arcs, BulkOrder, Rooms, Whole, by_value
 from airback.market.channels import Channel, Valuation
 from airback.market.optimum import Plan, solve
 
-#: Groups that the linear programme takes at most: more gain less than they cost.
-MOST_GROUPS: Final = 1000
+#: Arcs of groups that the linear programme takes at most: more gain less than they cost.
+MOST_ARCS: Final = 50_000
+#: So few orders are solved exactly: no order is cut by the plan.
+MOST_EXACT: Final = 300
 _PASSES: Final = 4
+#: Exchanges at one channel in one pass, and orders that each of them looks at.
+_EXCHANGES: Final = 4
+_LOOKED_AT: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,18 +102,19 @@ def best(arcs: Arcs) -> Allocation:
     ranked = by_value(arcs)
     online = in_turn(arcs, ranked)
     online_fen = arcs.worth_fen(online)
-    members = groups(arcs, MOST_GROUPS)
+    members = groups(arcs, MOST_ARCS // len(arcs.channels))
     plan = solve(arcs, members)
-    chosen, prices = online, dict[str, LimitPrice]()
+    chosen, prices = online, dict[str, LimitPrice]()  # no plan: the limits have no prices
     if plan is not None:
-        planned = _improved(arcs, _rounded(arcs, members, plan, ranked), ranked)
+        shares = solve(arcs, members, whole=True) if len(arcs.orders) <= MOST_EXACT else None
+        planned = _improved(arcs, _rounded(arcs, members, shares or plan, ranked), ranked)
         if arcs.worth_fen(planned) > online_fen:
             chosen = planned
-            prices = {
-                channel.outlet: LimitPrice(face, fill)
-                for channel, face, fill in zip(arcs.channels, plan.face_ppm, plan.fill_fen, strict=True)
-                if face or fill
-            }
+        prices = {
+            channel.outlet: LimitPrice(face, fill)
+            for channel, face, fill in zip(arcs.channels, plan.face_ppm, plan.fill_fen, strict=True)
+            if face or fill
+        }
     arcs.check(chosen)
     method = "online" if chosen is online else "plan"
     return Allocation(arcs, chosen, arcs.worth_fen(chosen), online_fen, method, prices)
@@ -200,6 +206,33 @@ def _improved(arcs: Arcs, places: Whole, ranked: list[list[int]]) -> Whole:
                     at[order] = channel
                     moved += 1
                     break
-        if moved == 0:
+        if moved + _exchanged(arcs, at, rooms) == 0:
             break
     return np.array(at, np.int64)
+
+
+def _exchanged(arcs: Arcs, at: list[int], rooms: Rooms) -> int:
+    """Orders that go nowhere take the place of others, where the room that is left makes up the difference and they are
+    worth more: so no channel is left with a rest that is too small for anybody. Returns how many did."""
+    exchanges = 0
+    for channel in range(len(arcs.channels)):
+        for _ in range(_EXCHANGES):
+            places = np.array(at, np.int64)
+            outside = np.flatnonzero((places == NOWHERE) & arcs.fits[:, channel])[:_LOOKED_AT]
+            inside = np.flatnonzero(places == channel)[:_LOOKED_AT]
+            if not len(outside) or not len(inside):
+                break
+            face, pays, net = arcs.face_fen, arcs.pays_fen[:, channel], arcs.net_fen[:, channel]
+            more = face[outside][:, None] - face[inside] <= rooms.amount_fen[channel]
+            more &= pays[outside][:, None] - pays[inside] <= rooms.deposit_fen[channel]
+            gain = np.where(more, net[outside][:, None] - net[inside], 0)
+            best = int(gain.argmax())
+            if gain.flat[best] <= 0:
+                break
+            coming, going = int(outside[best // len(inside)]), int(inside[best % len(inside)])
+            rooms.give_back(going, channel)
+            at[going] = NOWHERE
+            rooms.take(coming, channel)
+            at[coming] = channel
+            exchanges += 1
+    return exchanges

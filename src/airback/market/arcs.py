@@ -65,7 +65,7 @@ class Arcs:
         takes = np.array([[c in channel.carriers for channel in channels] for c in carriers], bool)
         least = _whole([order.least_ppm for order in orders])[:, None]
         fits = (
-            takes.reshape(-1, len(channels))[_whole([carriers.index(order.carrier) for order in orders])]
+            takes.reshape(len(carriers), len(channels))[_whole([carriers.index(order.carrier) for order in orders])]
             & np.array([channel.price_ppm is not None and not channel.paused for channel in channels], bool)
             & (column >= each("least_fen"))
             & (column <= each("most_fen"))

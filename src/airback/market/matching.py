@@ -11,7 +11,7 @@ reversal, and time. See docs/routing.md.
 
 from bisect import insort
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from heapq import heappop, heappush
 from itertools import islice
@@ -88,6 +88,15 @@ class Terms:
             channel.per_minute,
         )
 
+    def left(self) -> Channel:
+        """The channel with what is left now."""
+        return replace(
+            self.channel,
+            daily_left_fen=self.daily_fen,
+            monthly_left_fen=self.monthly_fen,
+            per_minute=self.fills,
+        )
+
     def room_fen(self, carrier: str, *, before_fen: int, here_fen: int, fills: int) -> tuple[int, str]:
         """The most face of one order that may go there now, and which limit says so. `before_fen`: face of the order that
         stands there already; `here_fen` in `fills` parts: what of it is about to go there and is not counted yet."""
@@ -126,6 +135,10 @@ class DemandBook:
         self.terms = {channel.outlet: Terms.of(channel, valuation) for channel in channels}
         self.unwell = dict(unwell)
         self._ranked.clear()
+
+    def left(self) -> list[Channel]:
+        """The outlets' terms with what is left of their limits now."""
+        return [terms.left() for terms in self.terms.values()]
 
     def add(self, demand: Demand) -> None:
         """Put a demand in its place."""

@@ -33,8 +33,12 @@ class Plan:
     worth_fen: int
 
 
-def solve(arcs: Arcs, members: Sequence[Whole], *, patience_s: int | None = PATIENCE_S) -> Plan | None:
-    """Solve for groups of orders (each a list of their indices). None when the solver is missing, fails or is too slow."""
+def solve(
+    arcs: Arcs, members: Sequence[Whole], *, whole: bool = False, patience_s: int | None = PATIENCE_S
+) -> Plan | None:
+    """Solve for groups of orders (each a list of their indices). None when the solver is missing, fails or is too slow.
+
+    `whole`: no group is cut. Exact for single orders, with no prices, and only for few of them quick enough."""
     try:
         import highspy
     except ImportError:
@@ -85,6 +89,8 @@ def solve(arcs: Arcs, members: Sequence[Whole], *, patience_s: int | None = PATI
     lp.a_matrix_.start_ = np.arange(len(group) + 1, dtype=np.int32) * 4
     lp.a_matrix_.index_ = rows.astype(np.int32).ravel()
     lp.a_matrix_.value_ = values.ravel()
+    if whole:
+        lp.integrality_ = [highspy.HighsVarType.kInteger] * len(group)
     solver: Any = highspy.Highs()
     solver.silent()
     solver.setOptionValue("simplex_strategy", _PRIMAL)
@@ -98,7 +104,7 @@ def solve(arcs: Arcs, members: Sequence[Whole], *, patience_s: int | None = PATI
     share = np.array(solution.col_value)
     used = np.flatnonzero(share * _NOISE > 1)
     quota = np.rint(share[used] * face[group[used]]).astype(np.int64)
-    dual = np.abs(np.array(solution.row_dual))
+    dual = np.abs(np.array(solution.row_dual)) if solution.dual_valid else np.zeros(len(upper))
     of_face, of_pays, of_fills = (
         dual[count + n * channels : count + (n + 1) * channels] for n in range(3)
     )

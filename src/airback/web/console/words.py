@@ -14,6 +14,8 @@ from airback.compliance.licences import CAPABILITY_NAMES, Standing
 from airback.domain.assets import CARRIERS, CNY
 from airback.domain.effects import Result
 from airback.domain.refusals import REFUSALS
+from airback.market import channels
+from airback.market.health import State as HealthState
 from airback.orders.corrections import Bearer, Settlement
 from airback.orders.corrections import Kind as CorrectionKind
 from airback.orders.corrections import State as CorrectionState
@@ -204,6 +206,7 @@ ALARM: Final = MappingProxyType(
         "payout_failed": Word("付款被拒", "Payment refused", ORANGE),
         "delivery_failed": Word("送达失败", "Delivery failed", ORANGE),
         "release_failed": Word("解冻失败", "Release failed", ORANGE),
+        "outlet_resting": Word("渠道连续拒收,已暂离", "Outlet refuses, rests", ORANGE),
         "no_taker": Word("无处送达", "Nobody takes it", ORANGE),
         "seller_silent": Word("卖家未答复", "Seller silent", ORANGE),
         "requote_refused": Word("无法重新报价", "Cannot be requoted", ORANGE),
@@ -213,6 +216,37 @@ ALARM: Final = MappingProxyType(
         "answer_set_aside": Word("对方答复无法处理,已搁置", "Answer set aside", RED),
         "decision_stale": Word("批准时情况已变,未执行", "Decision no longer fits", ORANGE),
         "decision_impossible": Word("批准的处理无法执行", "Decision cannot be carried out", ORANGE),
+    }
+)
+
+#: Whether orders go to an outlet.
+HEALTH: Final = MappingProxyType(
+    {
+        HealthState.WELL: Word("正常", "Well", GREEN),
+        HealthState.RESTING: Word("暂离", "Resting", ORANGE),
+        HealthState.PROBING: Word("试送中", "Probing", AZURE),
+    }
+)
+
+#: Why an outlet was passed over.
+PASSED: Final = MappingProxyType(
+    {
+        channels.PAUSED: Word("已暂停", "paused"),
+        channels.RESTING: Word("暂离", "resting"),
+        channels.PROBING: Word("只接小额试送", "takes small probes only"),
+        channels.CARRIER: Word("不收此运营商", "does not take this carrier"),
+        channels.NETWORK: Word("只收本网", "own network only"),
+        channels.ORDER_LIMIT: Word("超出单笔上限", "above its limit per order"),
+        channels.DAILY_LIMIT: Word("超出日限额", "above its daily limit"),
+        channels.MONTHLY_LIMIT: Word("超出月限额", "above its monthly limit"),
+        channels.CAPACITY: Word("本分钟已满", "full for this minute"),
+        channels.DEPOSIT: Word("预付款不足", "not enough prepaid money"),
+        channels.TOO_LATE: Word("截止太近", "deadline too near"),
+        channels.TOO_SMALL: Word("所需金额不合", "wants another amount"),
+        channels.REFUSED_BEFORE: Word("已拒收过此单", "refused this order before"),
+        channels.OWN_NUMBER: Word("是卖家本人号码", "the seller's own number"),
+        channels.BELOW_FLOOR: Word("低于成本", "below cost"),
+        channels.WORTH_LESS: Word("净值较低", "worth less"),
     }
 )
 
@@ -381,6 +415,8 @@ _TABLES: Final[Mapping[str, Mapping[Any, Word]]] = MappingProxyType(
         "correction_state": CORRECTION_STATE,
         "fact": FACT,
         "posting": POSTING,
+        "health": HEALTH,
+        "passed": PASSED,
     }
 )
 
