@@ -14,7 +14,7 @@ FROM (VALUES
     ('writers'), ('clients'), ('client_keys'), ('parties'), ('staff'), ('sessions'), ('proposals'), ('licences'),
     -- what is sold, at what price, to whom
     ('rate_cards'), ('idempotency'), ('claims'), ('verifications'), ('orders'), ('work'), ('inbox'),
-    ('outlets'), ('demands'), ('open_demands'), ('fills'),
+    ('outlets'), ('demands'), ('open_demands'), ('outlet_health'), ('fills'),
     -- what is asked of far sides, and what they say
     ('effects'), ('effect_results'), ('open_effects'), ('payouts'), ('payout_orders'),
     ('statements'), ('statement_rows'), ('breaks'), ('corrections'), ('alarms'),

@@ -104,7 +104,11 @@ def test_a_bid_that_cannot_count_is_named_and_the_others_go_on(run: Run) -> None
         ({"bids": "bidder,lot\na,L1\n"}, "columns_missing", "field price_percent"),
         ({"bids": "bidder,lot,price_percent\na,L1,101\n"}, "percent_malformed", "row 1, field price_percent"),
         ({"bids": "bidder,lot,price_percent\na,L1\n"}, "row_incomplete", "row 1"),
-        ({"lots": "lot,carrier,face_yuan\nL1,cmcc,1.234\n"}, "amount_fraction_of_fen", "row 1, field face_yuan"),
+        (
+            {"lots": "lot,carrier,face_yuan\nL1,cmcc,1.234\n"},
+            "amount_fraction_of_fen",
+            "row 1, field face_yuan",
+        ),
         ({"lots": "lot,carrier,face_yuan\nL1,nobody,1\n"}, "carrier_unknown", "row 1, field carrier"),
         ({"lots": "lot,carrier,face_yuan\nL1,cmcc,1\nL1,cmcc,1\n"}, "field_invalid", "row 2, field lot"),
         ({"bidders": "bidder,deposit_yuan\n=a,1\n"}, "field_invalid", "row 1, field bidder"),
@@ -133,7 +137,9 @@ def test_more_lots_than_can_be_awarded_at_once_are_refused() -> None:
 @given(
     st.lists(st.tuples(st.integers(100, 50_000), st.integers(0, 950_000)), min_size=1, max_size=8),
     st.lists(st.tuples(st.integers(0, 60_000), st.integers(100, 90_000)), min_size=1, max_size=4),
-    st.lists(st.tuples(st.integers(0, 3), st.integers(0, 7), st.integers(1, 1_000_000)), min_size=1, max_size=30),
+    st.lists(
+        st.tuples(st.integers(0, 3), st.integers(0, 7), st.integers(1, 1_000_000)), min_size=1, max_size=30
+    ),
     st.sampled_from(Rule),
 )
 def test_no_award_passes_money_limit_reserve_or_bid_and_none_is_worse_than_in_turn(

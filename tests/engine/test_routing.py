@@ -50,7 +50,9 @@ async def sell(street: Street, count: int, face_fen: int = 10_000) -> None:
 
 
 async def delivered(street: Street) -> Counter[str]:
-    rows = await street.pool.fetch("SELECT outlet, count(*) AS n FROM fills WHERE state = 'delivered' GROUP BY 1")
+    rows = await street.pool.fetch(
+        "SELECT outlet, count(*) AS n FROM fills WHERE state = 'delivered' GROUP BY 1"
+    )
     return Counter({row["outlet"]: row["n"] for row in rows})
 
 
@@ -65,7 +67,10 @@ async def test_a_fill_keeps_why_it_went_there(market: Street) -> None:
     await market.sell(market.ask_card(market.card("cmcc", 10_000)))
     await market.settle()
     routed = await market.pool.fetchval("SELECT routed FROM fills WHERE outlet = 'shop2'")
-    assert routed == {"worth": 980_000, "passed": []}  # a card's demands are read by what they can take at once
+    assert routed == {
+        "worth": 980_000,
+        "passed": [],
+    }  # a card's demands are read by what they can take at once
 
 
 async def test_an_outlet_that_refuses_leaves_the_pool_and_comes_back_by_probes(market: Street) -> None:
@@ -95,7 +100,9 @@ async def test_an_outlet_that_refuses_leaves_the_pool_and_comes_back_by_probes(m
         pytest.fail("it never came back")
     assert (await delivered(market))["shop"] >= watch.probes
     assert await market.pool.fetchval(alarm) == 0
-    actions = [row["action"] for row in await market.pool.fetch("SELECT action FROM events WHERE order_id IS NULL")]
+    actions = [
+        row["action"] for row in await market.pool.fetch("SELECT action FROM events WHERE order_id IS NULL")
+    ]
     assert "engine:outlet:resting" in actions
     assert actions[-1] == "engine:outlet:well"
     await assert_clean(market)
@@ -159,5 +166,7 @@ async def test_a_fill_given_back_frees_its_probe(market: Street) -> None:
     assert tuple(row) == ("probing", None)
     await sell(market, 1, 5_000)
     await market.settle()
-    row = await market.pool.fetchrow("SELECT state, probe, probes_taken FROM outlet_health WHERE outlet = 'shop'")
+    row = await market.pool.fetchrow(
+        "SELECT state, probe, probes_taken FROM outlet_health WHERE outlet = 'shop'"
+    )
     assert tuple(row) == ("probing", None, 1)

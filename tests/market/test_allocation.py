@@ -16,7 +16,7 @@ from airback.market import allocation as allocations
 from airback.market.allocation import allocate
 from airback.market.arcs import NOWHERE, Arcs, BulkOrder, by_value, in_turn
 from airback.market.channels import Channel, Valuation
-from airback.market.optimum import bound_fen, solve
+from airback.market.optimum import solve
 
 FREE = Valuation(failure_ppm=0, reversal_ppm=0, day_ppm=0, hour_ppm=0)
 
@@ -35,7 +35,12 @@ def test_the_whole_batch_is_worth_more_than_each_in_turn() -> None:
     assert found.places.tolist() == [1, 0]
     assert (found.method, found.worth_fen, found.online_fen) == ("plan", 19_700, 9_900)
     first, second = found.reasons()
-    assert (first.outlet, first.best, first.best_fen, first.worth_fen) == ("ctcc-only", "narrow", 9_900, 9_800)
+    assert (first.outlet, first.best, first.best_fen, first.worth_fen) == (
+        "ctcc-only",
+        "narrow",
+        9_900,
+        9_800,
+    )
     assert first.price_fen >= first.best_fen - first.worth_fen
     assert (second.outlet, second.best) == ("narrow", "narrow")
 
@@ -91,10 +96,12 @@ def test_a_large_batch_comes_near_the_bound(seed: int) -> None:
     orders = routing.bulk(1_500, chance)
     channels = routing.outlets(20, sum(one.face_fen for one in orders), chance)
     found = allocate(orders, channels)
-    bound = bound_fen(found.arcs)
+    bound = found.bound_fen()
     assert bound is not None
     assert found.worth_fen <= bound
-    assert (bound - found.worth_fen) * PPM <= 3_000 * bound  # a thousandth at 10 000 × 50, which the bench holds
+    assert (
+        bound - found.worth_fen
+    ) * PPM <= 3_000 * bound  # a thousandth at 10 000 × 50, which the bench holds
     assert found.worth_fen >= found.online_fen
 
 
@@ -152,13 +159,15 @@ def test_an_allocation_keeps_every_limit_and_is_never_worse_than_in_turn(
     turn = in_turn(found.arcs, by_value(found.arcs))
     found.arcs.check(turn)
     assert found.worth_fen >= found.arcs.worth_fen(turn) == found.online_fen
-    bound = bound_fen(found.arcs) if orders and channels else None
+    bound = found.bound_fen() if found.arcs.fits.any() else None
     assert bound is None or found.worth_fen <= bound + 1
 
 
 @settings(max_examples=60, deadline=None)
 @given(ORDERS.filter(lambda orders: len(orders) <= 5), CHANNELS.filter(lambda channels: len(channels) <= 2))
-def test_a_few_orders_are_allocated_best_of_all_ways(orders: list[BulkOrder], channels: list[Channel]) -> None:
+def test_a_few_orders_are_allocated_best_of_all_ways(
+    orders: list[BulkOrder], channels: list[Channel]
+) -> None:
     found = allocate(orders, channels)
     best = 0
     for places in product(range(-1, len(channels)), repeat=len(orders)):

@@ -107,7 +107,12 @@ def test_only_the_tables_steps_are_taken() -> None:
         outlets.probed(outlets.fresh("a", now=NOW), 1, now=NOW)
 
 
-@given(st.lists(st.tuples(st.sampled_from(["take", "refuse", "break", "wait", "long"]), st.integers(0, 3)), max_size=80))
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["take", "refuse", "break", "wait", "long"]), st.integers(0, 3)),
+        max_size=80,
+    )
+)
 def test_whatever_happens_one_probe_is_under_way_at_most_and_the_table_holds(
     story: list[tuple[str, int]],
 ) -> None:
@@ -136,7 +141,9 @@ def test_whatever_happens_one_probe_is_under_way_at_most_and_the_table_holds(
             else:
                 health = outlets.forgotten(health, fill, now=now)
         steps = {before.state, health.state}
-        if len(steps) == 2 and not (before.state is State.RESTING and health.state in (State.WELL, State.RESTING)):
+        if len(steps) == 2 and not (
+            before.state is State.RESTING and health.state in (State.WELL, State.RESTING)
+        ):
             assert health.state in TRANSITIONS[before.state]
         assert (health.probe is None) or health.state is State.PROBING
         assert health.until is None or health.state is State.RESTING

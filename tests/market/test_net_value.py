@@ -166,7 +166,9 @@ def test_an_unwell_outlet_takes_one_small_probe_and_no_more() -> None:
 
 
 def test_two_parts_of_one_order_are_never_two_probes() -> None:
-    made = book([], [demand(1, "ill", 990_000, 3_000), demand(2, "ill", 980_000, 3_000)], unwell={"ill": 5_000})
+    made = book(
+        [], [demand(1, "ill", 990_000, 3_000), demand(2, "ill", 980_000, 3_000)], unwell={"ill": 5_000}
+    )
     assert match(made, 5_000, whole=False).matches == []
 
 
@@ -196,7 +198,8 @@ CHANNEL = st.builds(
 @given(
     st.lists(CHANNEL, max_size=6, unique_by=lambda c: c.outlet),
     st.lists(
-        st.tuples(st.sampled_from("abcdefgh"), st.integers(880_000, 999_999), st.integers(1, 50_000)), max_size=20
+        st.tuples(st.sampled_from("abcdefgh"), st.integers(880_000, 999_999), st.integers(1, 50_000)),
+        max_size=20,
     ),
     st.lists(st.tuples(st.integers(1, 60_000), st.booleans(), st.booleans()), max_size=15),
     st.integers(880_000, 960_000),

@@ -10,7 +10,18 @@ from typing import Any, Final
 from airback.domain.assets import parse_carrier
 from airback.domain.money import MAX_FEN, PPM, MoneyError, parse_yuan
 from airback.domain.refusals import Refused
-from airback.market.auction import MOST_BIDDERS, MOST_LOTS, Award, Bid, Bidder, Lot, Outcome, Rule, award, unbroken
+from airback.market.auction import (
+    MOST_BIDDERS,
+    MOST_LOTS,
+    Award,
+    Bid,
+    Bidder,
+    Lot,
+    Outcome,
+    Rule,
+    award,
+    unbroken,
+)
 from airback.reconciliation.tables import cells, decode
 
 _PERCENT: Final = re.compile(r"(\d{1,3})(?:\.(\d{1,4}))?%?", re.ASCII)
@@ -22,7 +33,6 @@ _HEADERS: Final = {
     "price_percent": "price_percent", "出价": "price_percent", "salt": "salt", "随机数": "salt", "seal": "seal",
     "密封值": "seal",
 }  # fmt: skip
-
 
 
 def hold(*, lots: Path, bids: Path, bidders: Path, sealed: Path | None, rule: Rule) -> dict[str, Any]:
@@ -39,7 +49,9 @@ def hold(*, lots: Path, bids: Path, bidders: Path, sealed: Path | None, rule: Ru
     bids_read = [_bid(row, n) for n, row in rows]
     broken: list[tuple[Bid, Refused]] = []
     if sealed is not None and bids_read:
-        seals = {row["bidder"]: row["seal"].lower() for _, row in _rows(sealed, ("bidder", "seal"), MOST_BIDDERS)}
+        seals = {
+            row["bidder"]: row["seal"].lower() for _, row in _rows(sealed, ("bidder", "seal"), MOST_BIDDERS)
+        }
         salts = {row["bidder"]: row.get("salt", "") for _, row in rows}
         bids_read, broken = unbroken(bids_read, salts, seals)
         if not bids_read:
@@ -81,7 +93,17 @@ def csv_of(report: Mapping[str, Any]) -> str:
     return out.getvalue()
 
 
-_SHOWN: Final = ("lot", "carrier", "face_fen", "reserve_ppm", "bidder", "bid_ppm", "pays_fen", "bids", "next_ppm")
+_SHOWN: Final = (
+    "lot",
+    "carrier",
+    "face_fen",
+    "reserve_ppm",
+    "bidder",
+    "bid_ppm",
+    "pays_fen",
+    "bids",
+    "next_ppm",
+)
 
 
 def _shown(one: Award) -> dict[str, Any]:
@@ -111,7 +133,10 @@ def _rows(path: Path, needed: Sequence[str], most: int) -> list[tuple[int, dict[
         if len(line) < len(names):
             raise Refused("row_incomplete", row=number)
         rows.append(
-            (number, {name: cell.strip() for name, cell in zip(names, line, strict=False) if name is not None})
+            (
+                number,
+                {name: cell.strip() for name, cell in zip(names, line, strict=False) if name is not None},
+            )
         )
     return rows
 

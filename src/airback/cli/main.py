@@ -263,21 +263,31 @@ def build_parser() -> argparse.ArgumentParser:
     bench_reconcile.add_argument("--seed", type=int, default=1, metavar="N")
     bench_reconcile.set_defaults(module="bench_reconcile")
     bench_routing = measured.add_parser(
-        "routing", parents=[machine], help="orders to outlets: one after another, and 10 000 at once beside the bound"
+        "routing",
+        parents=[machine],
+        help="orders to outlets: one after another, and 10 000 at once beside the bound",
     )
     bench_routing.add_argument("--seed", type=int, default=1, metavar="N")
     bench_routing.set_defaults(module="bench_routing")
 
     auction = verbs.add_parser(
-        "auction", parents=[machine], help="award a batch of lots to sealed bids, offline, and report what else it would bring"
+        "auction",
+        parents=[machine],
+        help="award a batch of lots to sealed bids, offline, and report what else it would bring",
     )
-    auction.add_argument("--lots", required=True, metavar="FILE.csv", help="lot, carrier, face_yuan, reserve_percent")
+    auction.add_argument(
+        "--lots", required=True, metavar="FILE.csv", help="lot, carrier, face_yuan, reserve_percent"
+    )
     auction.add_argument(
         "--bids", required=True, metavar="FILE.csv", help="bidder, lot, price_percent, and salt where sealed"
     )
-    auction.add_argument("--bidders", required=True, metavar="FILE.csv", help="bidder, deposit_yuan, most_yuan")
     auction.add_argument(
-        "--sealed", metavar="FILE.csv", help="bidder, seal: the hashes that were handed in before the bids were opened"
+        "--bidders", required=True, metavar="FILE.csv", help="bidder, deposit_yuan, most_yuan"
+    )
+    auction.add_argument(
+        "--sealed",
+        metavar="FILE.csv",
+        help="bidder, seal: the hashes that were handed in before the bids were opened",
     )
     auction.add_argument("--rule", choices=["pay_as_bid", "second_price"], default="pay_as_bid")
     auction.add_argument("--out", metavar="FILE.csv", help="write each lot's award")

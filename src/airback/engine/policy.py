@@ -46,8 +46,8 @@ class Policy:
     notices: bool = True
     messages_per_s: int = 500
     messages_at_once: int = 16
-    valuation: Valuation = Valuation()
-    watch: Watch = Watch()
+    valuation: Valuation = field(default_factory=Valuation)
+    watch: Watch = field(default_factory=Watch)
 
     def check(self) -> None:
         """Raise ValueError for a far side whose "not found" would count while a request may still be on its way."""

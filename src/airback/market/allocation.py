@@ -18,7 +18,7 @@ import numpy as np
 from airback.domain.money import PPM
 from airback.market.arcs import NOWHERE, Arcs, BulkOrder, Rooms, Whole, by_value, in_turn
 from airback.market.channels import Channel, Valuation
-from airback.market.optimum import Plan, solve
+from airback.market.optimum import Plan, bound_fen, solve
 
 #: Arcs of groups that the linear programme takes at most: more gain less than they cost.
 MOST_ARCS: Final = 50_000
@@ -62,6 +62,14 @@ class Allocation:
     online_fen: int
     method: str
     prices: dict[str, LimitPrice]
+
+    def bound_fen(self) -> int | None:
+        """What no allocation of these orders can be worth more than: the linear programme's optimum over all arcs. It is solved
+        anew, for seconds; None without the solver."""
+        plan = solve(
+            self.arcs, groups(self.arcs, MOST_ARCS // max(1, len(self.arcs.channels))), patience_s=None
+        )
+        return None if plan is None else bound_fen(self.arcs, plan)
 
     def reasons(self) -> list[Reason]:
         """One for each order, in order."""
@@ -165,17 +173,20 @@ def _rounded(arcs: Arcs, members: list[Whole], plan: Plan, ranked: list[list[int
         orders = members[group]
         for order in orders[np.argsort(-arcs.face_fen[orders], kind="stable")].tolist():
             face = int(arcs.face_fen[order])
-            quota = max(quotas)
-            if quota[0] * 2 >= face and rooms.take(order, quota[1]):
-                quota[0] -= face
-                places[order] = quota[1]
+            most = max(quotas)
+            if most[0] * 2 >= face and rooms.take(order, most[1]):
+                most[0] -= face
+                places[order] = most[1]
             else:
                 left_over.append(order)
     seen = {order for group in shares for order in members[group].tolist()}
     left_over += [order for order in range(len(arcs.orders)) if order not in seen]
     left_over.sort(key=lambda order: -int(arcs.face_fen[order]))
+    prices, fills = np.array(plan.face_ppm, np.int64), np.array(plan.fill_fen, np.int64)
     for order in left_over:
-        for channel in ranked[order]:
+        # room that others would pay more for is taken last
+        gain = arcs.net_fen[order] - arcs.face_fen[order] * prices // PPM - fills
+        for channel in sorted(ranked[order], key=lambda channel: -int(gain[channel])):
             if rooms.take(order, channel):
                 places[order] = channel
                 break
@@ -212,8 +223,8 @@ def _improved(arcs: Arcs, places: Whole, ranked: list[list[int]]) -> Whole:
 
 
 def _exchanged(arcs: Arcs, at: list[int], rooms: Rooms) -> int:
-    """Orders that go nowhere take the place of others, where the room that is left makes up the difference and they are
-    worth more: so no channel is left with a rest that is too small for anybody. Returns how many did."""
+    """Orders that go nowhere take the place of others, which go where there is room yet, or nowhere: where the room that is
+    left makes up the difference and all of it gains. Returns how many did."""
     exchanges = 0
     for channel in range(len(arcs.channels)):
         for _ in range(_EXCHANGES):
@@ -225,7 +236,11 @@ def _exchanged(arcs: Arcs, at: list[int], rooms: Rooms) -> int:
             face, pays, net = arcs.face_fen, arcs.pays_fen[:, channel], arcs.net_fen[:, channel]
             more = face[outside][:, None] - face[inside] <= rooms.amount_fen[channel]
             more &= pays[outside][:, None] - pays[inside] <= rooms.deposit_fen[channel]
-            gain = np.where(more, net[outside][:, None] - net[inside], 0)
+            room = arcs.fits[inside] & (face[inside][:, None] <= np.array(rooms.amount_fen))
+            room &= (arcs.pays_fen[inside] <= np.array(rooms.deposit_fen)) & (np.array(rooms.fills) > 0)
+            room[:, channel] = False
+            elsewhere = np.where(room, arcs.net_fen[inside], 0)
+            gain = np.where(more, net[outside][:, None] - net[inside] + elsewhere.max(axis=1), 0)
             best = int(gain.argmax())
             if gain.flat[best] <= 0:
                 break
@@ -234,5 +249,8 @@ def _exchanged(arcs: Arcs, at: list[int], rooms: Rooms) -> int:
             at[going] = NOWHERE
             rooms.take(coming, channel)
             at[coming] = channel
+            other = int(elsewhere[best % len(inside)].argmax())
+            if room[best % len(inside), other] and rooms.take(going, other):
+                at[going] = other
             exchanges += 1
     return exchanges

@@ -65,7 +65,9 @@ class Arcs:
         takes = np.array([[c in channel.carriers for channel in channels] for c in carriers], bool)
         least = _whole([order.least_ppm for order in orders])[:, None]
         fits = (
-            takes.reshape(len(carriers), len(channels))[_whole([carriers.index(order.carrier) for order in orders])]
+            takes.reshape(len(carriers), len(channels))[
+                _whole([carriers.index(order.carrier) for order in orders])
+            ]
             & np.array([channel.price_ppm is not None and not channel.paused for channel in channels], bool)
             & (column >= each("least_fen"))
             & (column <= each("most_fen"))
@@ -73,9 +75,7 @@ class Arcs:
             & (net > 0)
         )
         amount = np.minimum(each("daily_left_fen"), each("monthly_left_fen"))
-        return cls(
-            orders, channels, face, net, pays, fits, amount, each("deposit_fen"), each("per_minute")
-        )
+        return cls(orders, channels, face, net, pays, fits, amount, each("deposit_fen"), each("per_minute"))
 
     def worth_fen(self, places: Whole) -> int:
         """Net value of an allocation: `places` (N) holds the channel of each order, or `NOWHERE`."""

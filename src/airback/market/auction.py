@@ -108,7 +108,9 @@ def unbroken(
         if sealed.get(bidder) == seal(bidder, prices, salts.get(bidder, ""))
     }
     broken = [
-        (bid, Refused("bid_seal_broken", field="bidder", row=bid.row)) for bid in bids if bid.bidder not in honest
+        (bid, Refused("bid_seal_broken", field="bidder", row=bid.row))
+        for bid in bids
+        if bid.bidder not in honest
     ]
     return [bid for bid in bids if bid.bidder in honest], broken
 

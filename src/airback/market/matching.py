@@ -18,7 +18,7 @@ from itertools import islice
 from types import MappingProxyType
 from typing import Final
 
-from airback.domain.money import MAX_FEN, PPM, share_floor
+from airback.domain.money import PPM, share_floor
 from airback.market import channels as why
 from airback.market.channels import Channel, Valuation, cost_ppm, fees_fen
 
@@ -243,9 +243,7 @@ class DemandBook:
                 continue
             spent[outlet] = already + pays
             faces[outlet] = taken_fen + part
-            matches.append(
-                Match(demand, part, pays, self.worth_ppm(demand, watched=watched, face_fen=part))
-            )
+            matches.append(Match(demand, part, pays, self.worth_ppm(demand, watched=watched, face_fen=part)))
             missing -= part
             if missing == 0:
                 self._next_best(passed, ranked, faces, watched, face_fen)
@@ -294,7 +292,9 @@ class DemandBook:
             return iter(self.by_carrier.get(carrier, ()))
         ranked = self._ranked.get((carrier, watched))
         if ranked is None:
-            ranked = sorted(self._without_fixed(demand, watched) for demand in self.by_carrier.get(carrier, ()))
+            ranked = sorted(
+                self._without_fixed(demand, watched) for demand in self.by_carrier.get(carrier, ())
+            )
             self._ranked[carrier, watched] = ranked
         return _merged(ranked, face_fen)
 

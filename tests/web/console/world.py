@@ -664,7 +664,7 @@ async def furnish(pool: asyncpg.Pool, *, now: datetime = START, mark: str = "") 
         await conn.execute(
             "INSERT INTO fills (book,id,order_id,demand_id,outlet,number,face_fen,price_ppm,pays_fen,state,created_at,routed) "
             "VALUES ($1,$2,$3,100,'yida','13900139000',10000,955000,9550,'delivering',$4,"
-            "'{\"worth\": 948200, \"passed\": [[\"lingshou\", 951000, \"resting\"], [\"gold-card\", 949000, \"daily_limit\"]]}')",
+            '\'{"worth": 948200, "passed": [["lingshou", 951000, "resting"], ["gold-card", 949000, "daily_limit"]]}\')',
             BOOK,
             main + 3,
             main,

@@ -17,10 +17,9 @@ from airback import __version__
 from airback.domain.assets import CARRIERS
 from airback.domain.money import MAX_FEN, PPM
 from airback.market.allocation import allocate
-from airback.market.arcs import NOWHERE, Arcs, BulkOrder
+from airback.market.arcs import NOWHERE, BulkOrder
 from airback.market.channels import Channel, Valuation
 from airback.market.matching import Demand, DemandBook
-from airback.market.optimum import bound_fen
 
 ORDERS: Final = 10_000
 OUTLETS: Final = 50
@@ -54,7 +53,7 @@ def bench(*, seed: int, progress: Report) -> dict[str, Any]:
     progress("allocation", _ROUNDS, _ROUNDS)
     progress("bound", 0, 1)
     begun = time.perf_counter()
-    bound = bound_fen(Arcs.of(orders, channels, Valuation()))
+    bound = allocation.bound_fen()
     bound_s = time.perf_counter() - begun
     progress("bound", 1, 1)
     placed = int((allocation.places != NOWHERE).sum())
@@ -70,7 +69,9 @@ def bench(*, seed: int, progress: Report) -> dict[str, Any]:
             "bound_fen": bound,
             "bound_s": round(bound_s, 3),
             "placed": placed,
-            "placed_fen": sum(order.face_fen for order, at in zip(orders, allocation.places, strict=True) if at != NOWHERE),
+            "placed_fen": sum(
+                order.face_fen for order, at in zip(orders, allocation.places, strict=True) if at != NOWHERE
+            ),
             "face_fen": sum(order.face_fen for order in orders),
             "seconds": [round(s, 3) for s in spent],
         },
@@ -97,11 +98,11 @@ def bulk(count: int, chance: Random) -> list[BulkOrder]:
 
 
 def outlets(count: int, volume_fen: int, chance: Random) -> list[Channel]:
-    """Outlets that together take a third more than `volume_fen`, each with limits that bind some orders."""
+    """Outlets that together take half more than `volume_fen`, each with limits that bind some orders."""
     weights = [chance.randint(1, 100) for _ in range(count)]
     made: list[Channel] = []
     for n, weight in enumerate(weights):
-        share = volume_fen * 4 * weight // (3 * sum(weights))
+        share = volume_fen * 3 * weight // (2 * sum(weights))
         own = chance.random() < 0.2
         carriers = chance.sample(sorted(CARRIERS), 1 if own else chance.randint(2, len(CARRIERS)))
         made.append(

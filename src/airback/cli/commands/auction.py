@@ -44,8 +44,12 @@ async def run(arguments: argparse.Namespace) -> int:
     if len(report["lots"]) > _SHOWN:
         say(f"… and {len(report['lots']) - _SHOWN} more; --out FILE.csv writes all.")
     compared = report["best_execution"]
-    say(f"{report['sold']} of {len(report['lots'])} lots bring {yuan(report['total_fen'])} yuan ({report['rule']}).")
-    say(f"At the bids' prices: {yuan(compared['bid_fen'])} awarded so, {yuan(compared['in_turn_fen'])} in turn.")
+    say(
+        f"{report['sold']} of {len(report['lots'])} lots bring {yuan(report['total_fen'])} yuan ({report['rule']})."
+    )
+    say(
+        f"At the bids' prices: {yuan(compared['bid_fen'])} awarded so, {yuan(compared['in_turn_fen'])} in turn."
+    )
     for alone in compared["alone"][:5]:
         say(f"  {alone['bidder']} alone: {yuan(alone['total_fen'])}")
     for bid in report["refused"][:_SHOWN]:
