@@ -270,6 +270,23 @@ def build_parser() -> argparse.ArgumentParser:
     bench_routing.add_argument("--seed", type=int, default=1, metavar="N")
     bench_routing.set_defaults(module="bench_routing")
 
+    allocate = verbs.add_parser(
+        "allocate",
+        parents=[machine],
+        help="place a batch of orders with outlets, offline, and say why each goes there",
+    )
+    allocate.add_argument(
+        "--orders", required=True, metavar="FILE.csv", help="order, carrier, face_yuan, least_percent"
+    )
+    allocate.add_argument(
+        "--outlets",
+        required=True,
+        metavar="FILE.csv",
+        help="outlet, price_percent and limits (docs/routing.md)",
+    )
+    allocate.add_argument("--out", metavar="FILE.csv", help="write where each order goes and why")
+    allocate.set_defaults(module="allocate")
+
     auction = verbs.add_parser(
         "auction",
         parents=[machine],
