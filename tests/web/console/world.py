@@ -502,6 +502,13 @@ async def furnish(pool: asyncpg.Pool, *, now: datetime = START, mark: str = "") 
                 house,
                 now,
             )
+        await conn.execute(
+            "INSERT INTO outlet_health (book,outlet,state,since,until,rests,probes_taken,taken,refused,taken_before,refused_before) "
+            "VALUES ($1,'yida','resting',$2,$3,1,0,2,6,0,0)",
+            BOOK,
+            now - timedelta(minutes=2),
+            now + timedelta(minutes=6),
+        )
         for n, (carrier, price) in enumerate(
             (("cmcc", 955_000), ("cmcc", 948_000), ("ctcc", 940_000), ("cucc", 937_500), ("cbn", 905_000))
         ):
