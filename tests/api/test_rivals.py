@@ -164,6 +164,6 @@ async def test_the_watch_reports_the_trade_without_its_cap_and_with_it(desk: Des
     (one,) = answer.json()["promotions"]
     assert (one["state"], one["cap"]["per_seller_fen_per_day"]) == ("live", 20_000)
     of_100 = next(trade for trade in one["trades"] if trade["face_fen"] == 10_000)
-    assert (of_100["profit_fen"], of_100["profit_capped_fen"]) == (1_484, 120)
+    assert (of_100["profit_fen"], of_100["profit_capped_fen"]) == (1_598, 120)
     assert one["cut_ppm"] >= 500_000
     assert (one["per_account_day_fen"], one["per_account_day_capped_fen"]) == (None, 240)

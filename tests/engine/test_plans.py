@@ -27,7 +27,7 @@ FILES: Final = [Path("engine/facts.sql"), Path("engine/persist.sql")]
 MANY_ROWS: Final = (Path(__file__).parent / "many_rows.sql").read_text("utf-8")
 
 #: Tables that stay small however long a book is written; every other one grows.
-SMALL: Final = {"books", "outlets", "rate_cards", "licences", "split_agreements"}
+SMALL: Final = {"books", "outlets", "outlet_health", "rate_cards", "licences", "split_agreements"}
 
 #: Columns that many rows of a book share: a condition on nothing but these is no look-up.
 COARSE: Final = {"book", "lane", "kind", "carrier", "far_side", "explanation"}

@@ -36,7 +36,7 @@ def match(
         seller_number=seller,
         not_before=NOW,
         room_fen=lambda outlet: room,
-    )
+    ).matches
 
 
 def book(*demands: Demand) -> DemandBook:

@@ -327,6 +327,53 @@ def build_parser() -> argparse.ArgumentParser:
     bench_latency.add_argument("--per-s", type=_count, default=5, metavar="N", help="persons a second")
     bench_latency.add_argument("--file", type=_count, default=20_000, metavar="N", help="orders of the file")
     bench_latency.set_defaults(module="bench_latency")
+    bench_routing = measured.add_parser(
+        "routing",
+        parents=[machine],
+        help="orders to outlets: one after another, and 10 000 at once beside the bound",
+    )
+    bench_routing.add_argument("--seed", type=int, default=1, metavar="N")
+    bench_routing.set_defaults(module="bench_routing")
+
+    allocate = verbs.add_parser(
+        "allocate",
+        parents=[machine],
+        help="place a batch of orders with outlets, offline, and say why each goes there",
+    )
+    allocate.add_argument(
+        "--orders", required=True, metavar="FILE.csv", help="order, carrier, face_yuan, least_percent"
+    )
+    allocate.add_argument(
+        "--outlets",
+        required=True,
+        metavar="FILE.csv",
+        help="outlet, price_percent and limits (docs/routing.md)",
+    )
+    allocate.add_argument("--out", metavar="FILE.csv", help="write where each order goes and why")
+    allocate.set_defaults(module="allocate")
+
+    auction = verbs.add_parser(
+        "auction",
+        parents=[machine],
+        help="award a batch of lots to sealed bids, offline, and report what else it would bring",
+    )
+    auction.add_argument(
+        "--lots", required=True, metavar="FILE.csv", help="lot, carrier, face_yuan, reserve_percent"
+    )
+    auction.add_argument(
+        "--bids", required=True, metavar="FILE.csv", help="bidder, lot, price_percent, and salt where sealed"
+    )
+    auction.add_argument(
+        "--bidders", required=True, metavar="FILE.csv", help="bidder, deposit_yuan, most_yuan"
+    )
+    auction.add_argument(
+        "--sealed",
+        metavar="FILE.csv",
+        help="bidder, seal: the hashes that were handed in before the bids were opened",
+    )
+    auction.add_argument("--rule", choices=["pay_as_bid", "second_price"], default="pay_as_bid")
+    auction.add_argument("--out", metavar="FILE.csv", help="write each lot's award")
+    auction.set_defaults(module="auction")
 
     migrate = verbs.add_parser(
         "migrate", parents=[shared, machine], help="bring the database's schema up to date"

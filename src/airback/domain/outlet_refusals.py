@@ -136,10 +136,10 @@ OUTLET_REFUSALS: Final = (
     Refusal(
         "bid_above_deposit",
         402,
-        "长期求购超出保证金与授信。",
-        "The standing bid is above the outlet's deposit and credit line.",
-        "请减少每笔金额或号码,或先补足保证金。",
-        "Bid for less at a time or fewer numbers, or pay in first.",
+        "出价超出保证金与授信。",
+        "The bid is above the bidder's deposit and credit line.",
+        "请降低出价或减少数量,或先补足保证金。",
+        "Bid less or for fewer, or pay in first.",
     ),
     Refusal(
         "bid_limits_contradict",

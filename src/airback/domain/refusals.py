@@ -6,6 +6,7 @@ own error codes are translated to these by the adapters. Texts hold no data of t
 
 from typing import Final
 
+from airback.domain.auction_refusals import AUCTION_REFUSALS
 from airback.domain.margin_refusals import MARGIN_REFUSALS
 from airback.domain.market_refusals import MARKET_REFUSALS
 from airback.domain.outlet_refusals import OUTLET_REFUSALS
@@ -735,6 +736,7 @@ _TABLE: Final = (
     *MARKET_REFUSALS,
     *MARGIN_REFUSALS,
     *RATE_CARD_REFUSALS,
+    *AUCTION_REFUSALS,
     # -- our own
     Refusal(
         "internal",

@@ -26,6 +26,9 @@ from airback.evidence.events import leaf
 from airback.ledger.accounts import Account, account
 from airback.ledger.postings import Balances, Phase, Transfer
 from airback.ledger.split import Agreement
+from airback.market import health as healths
+from airback.market.channels import Channel
+from airback.market.health import Health
 from airback.market.matching import DemandBook
 from airback.market.pauses import Pauses
 from airback.orders.corrections import Correction, Settlement
@@ -94,7 +97,8 @@ class Batch:
     `redeemed`: orders whose card an earlier request may have used. `full`: far sides whose queue takes no more, of which lane.
     `sending`: whether effects may go out, as the book said when the batch was written. `restored_at`: when the
     book came out of a backup, while it still waits; `statements_awaited`: for some far side's statement since then. Both
-    are read for a decision to resume.
+    are read for a decision to resume. `channels`: of the outlets that have terms. `health`: of outlets that had fills, as
+    the writer knows it; `health_changed` names those to be written.
     """
 
     book: int
@@ -108,6 +112,8 @@ class Batch:
     routing: bool
     next_seq: int
     orders: dict[int, Order] = field(default_factory=dict)
+    channels: Sequence[Channel] = ()
+    health: dict[str, Health] = field(default_factory=dict)
     demands: DemandBook = field(default_factory=DemandBook)
     balances: Balances = field(default_factory=Balances)
     licensed: frozenset[str] = frozenset()
@@ -157,6 +163,7 @@ class Batch:
     sending: bool = True
     to_pay: dict[int, Order] = field(default_factory=dict)
     licences_known: dict[str, dict[str, Any]] = field(default_factory=dict)
+    health_changed: set[str] = field(default_factory=set)
     _ids: list[int] = field(default_factory=list)
     _at: str = ""
 
@@ -400,6 +407,25 @@ class Batch:
     def close_alarm(self, kind: str, subject: str) -> None:
         """The work that an alarm asked for is done."""
         self.alarms_closed.append((kind, subject))
+
+    # -- outlets
+
+    def unwell(self) -> dict[str, int]:
+        """The largest face that may go to each outlet which is not well, in fen."""
+        return {
+            name: healths.most_fen(health, self.policy.watch, now=self.now)
+            for name, health in self.health.items()
+            if health.state is not healths.State.WELL
+        }
+
+    def set_health(self, health: Health) -> None:
+        """An outlet's health is this from now on, for the orders of this batch too."""
+        self.health[health.outlet] = health
+        self.health_changed.add(health.outlet)
+        if health.state is healths.State.WELL:
+            self.demands.unwell.pop(health.outlet, None)
+        else:
+            self.demands.unwell[health.outlet] = healths.most_fen(health, self.policy.watch, now=self.now)
 
     # -- corrections
 

@@ -16,6 +16,7 @@ from airback.engine.notify import notify
 from airback.engine.records import Fill, OpenEffect, Order
 from airback.engine.reserve import HOUSE, release_fills, reopen, reserve, reserve_house, settle_earmark
 from airback.engine.tell import tell_filled
+from airback.engine.watch import ended, took
 from airback.ledger.postings import Phase
 from airback.orders.states import FillState, State
 
@@ -92,6 +93,8 @@ def delivery_answered(batch: Batch, order: Order, effect: OpenEffect, outcome: O
             batch.wait(order, batch.policy.retry_after * order.attempts)
             return
         batch.move_fill(fill, FillState.FAILED)
+        if fill.outlet != HOUSE:
+            ended(batch, fill, outcome.code)
         settle_earmark(batch, order, fill, pays_fen=0)
         batch.record("engine:fill:failed", order=order, fill=ids.public("fil", fill.id), code=outcome.code)
         doubted = order.state is State.IN_REVIEW and order.code == "card_used"
@@ -220,6 +223,8 @@ def _delivered(batch: Batch, order: Order, fill: Fill, effect: OpenEffect, outco
     pays = fill.pays_fen if counted == fill.face_fen else max(1, share_floor(counted, fill.price_ppm))
     settle_earmark(batch, order, fill, pays_fen=pays)
     batch.move_fill(fill, FillState.DELIVERED)
+    if fill.outlet != HOUSE:
+        took(batch, fill)
     fill.delivered_fen = counted
     fill.pays_fen = pays
     order.delivered_fen += counted

@@ -63,6 +63,11 @@ ORDER BY p.id
 -- Every outlet of the book.
 SELECT outlet FROM outlets WHERE book = $1
 
+-- name: outlet_health
+-- Whether outlets take what is sent to them; of those that never had a fill there is no row.
+SELECT outlet, state, since, until, rests, probe, probes_taken, window_at, taken, refused, taken_before, refused_before
+FROM outlet_health WHERE book = $1
+
 -- name: demands
 -- A page of one carrier's open demands, price, then time, from behind ($6, $7) on: of outlets with money, still open
 -- at $3, at $5 ppm or more.

@@ -17,6 +17,8 @@ from airback.engine.records import Answer, Fill, Letter, OpenBreak, OpenEffect, 
 from airback.engine.reserve import HOUSE, floor_ppm
 from airback.ledger.accounts import account, deposit, payable, receivable
 from airback.ledger.postings import Standing
+from airback.market.health import Health
+from airback.market.health import State as HealthState
 from airback.market.matching import LEAST_PART_FEN, Demand, rank
 from airback.orders.corrections import Bearer, Correction
 from airback.orders.corrections import Kind as CorrectionKind
@@ -117,6 +119,11 @@ async def facts(
         wanted.update(row["order_id"] for row in rows)
     if not wanted and not deposits and not accounts:
         return
+    if memory.health is None:
+        rows = await conn.fetch(SQL.outlet_health, book)
+        memory.health = {row["outlet"]: _health(row) for row in rows}
+    batch.health = dict(memory.health)
+    batch.channels = memory.channels
     missing = memory.recall(batch, wanted)
     if missing:
         await _orders(conn, batch, memory, missing)
@@ -174,6 +181,7 @@ async def _market(
     conn: Any, batch: Batch, matching: list[Order], outlets: set[str], *, paying: set[str]
 ) -> None:
     """Read demands, best first, until they can take every order of the batch or cost more than it is worth."""
+    batch.demands.know(batch.channels, batch.policy.valuation, batch.unwell())
     # money that a letter of this very batch brings counts already
     rooms = {o: MAX_FEN if o in paying else batch.balances.room_fen(deposit(o)) for o in outlets}
     rich = sorted(outlet for outlet, room in rooms.items() if room >= LEAST_PART_FEN)
@@ -190,12 +198,18 @@ async def _market(
         wanted = sum(order.face_fen for order in orders if order.product == "balance")
         left = dict(rooms)
         price, after = PPM + 1, 0
+        dear: list[Demand] = []  # worth less than one that is not read yet may be
         while wanted > 0 and with_room:
             rows = await conn.fetch(
                 SQL.demands, batch.book, carrier, soon, with_room, least_ppm, price, after, _PAGE
             )
-            for row in rows:
-                found[row["id"]] = demand = _demand(row)
+            last = rows[-1]["price_ppm"] if rows else 0
+            read, dear = dear + [_demand(row) for row in rows], []
+            for demand in read:
+                found[demand.id] = demand
+                if batch.demands.worth_ppm(demand, watched=True, face_fen=demand.open_fen) < last:
+                    dear.append(demand)
+                    continue
                 pays = share_floor(demand.open_fen, demand.price_ppm)
                 # what one order may not use counts for none: then one page too many is read
                 if demand.number not in own and demand.id not in refused and pays <= left[demand.outlet]:
@@ -203,7 +217,7 @@ async def _market(
                     wanted -= demand.open_fen
             if len(rows) < _PAGE:
                 break
-            price, after = rows[-1]["price_ppm"], rows[-1]["id"]
+            price, after = last, rows[-1]["id"]
             with_room = [outlet for outlet in with_room if left[outlet] >= LEAST_PART_FEN]
         faces = Counter(order.face_fen for order in orders if order.product == "card")
         for face_fen, count in faces.items():
@@ -366,6 +380,12 @@ def _correction(row: asyncpg.Record) -> Correction:
     values["kind"] = CorrectionKind(values["kind"])
     values["bearer"] = Bearer(values["bearer"])
     return Correction(**values)
+
+
+def _health(row: asyncpg.Record) -> Health:
+    values = dict(row)
+    values["state"] = HealthState(values["state"])
+    return Health(**values)
 
 
 def _demand(row: asyncpg.Record) -> Demand:

@@ -4,7 +4,7 @@ True only while its epoch stands: nobody but the book's writer changes orders, f
 commits under the fence, and after any failure the writer begins anew with an empty memory.
 """
 
-from collections.abc import Iterable, MutableMapping
+from collections.abc import Iterable, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Final
@@ -13,6 +13,8 @@ from weakref import WeakValueDictionary
 from airback.engine.batch import Batch
 from airback.engine.records import Order, Payout
 from airback.ledger.postings import Standing
+from airback.market.channels import Channel
+from airback.market.health import Health
 from airback.orders.states import FINAL
 
 #: So many orders and accounts are remembered; the longest untouched are forgotten first.
@@ -26,12 +28,15 @@ class Memory:
     """Orders under way with their fills and payouts, and accounts' standings, as the database has them.
 
     A payout that pays several orders is one object for all of them, and lives as long as one of them is remembered.
-    Dictionaries keep the order of insertion, which is that of the last touch.
+    Dictionaries keep the order of insertion, which is that of the last touch. `health` None: not read yet. `channels`: the
+    outlets' terms with what is left of their limits, counted anew at each refresh and carried on from batch to batch.
     """
 
     orders: dict[int, Order] = field(default_factory=dict)
     payouts: MutableMapping[int, Payout] = field(default_factory=WeakValueDictionary)
     standings: dict[int, Standing] = field(default_factory=dict)
+    health: dict[str, Health] | None = None
+    channels: Sequence[Channel] = ()
 
     def recall(self, batch: Batch, order_ids: Iterable[int]) -> list[int]:
         """Put the remembered among these orders into a batch. Returns the others, ascending."""
@@ -53,6 +58,7 @@ class Memory:
             order.changed = order.requoted = False
             for fill in order.fills:
                 fill.new = fill.changed = False
+                fill.routed = None
             for payout in order.payouts:
                 payout.new = payout.changed = False
                 self.payouts[payout.id] = payout
@@ -68,6 +74,10 @@ class Memory:
             self.standings.pop(account_id, None)
             self.standings[account_id] = batch.balances.standings[account_id]
         _shorten(self.standings, MOST_ACCOUNTS)
+        if self.health is not None and batch.health:
+            self.health = batch.health
+        if batch.demands.terms:
+            self.channels = batch.demands.left()
 
 
 def _shorten(memory: dict[int, Order] | dict[int, Standing], most: int) -> None:

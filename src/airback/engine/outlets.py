@@ -14,6 +14,7 @@ from airback.domain.refusals import Refused
 from airback.engine.batch import Batch
 from airback.engine.records import Letter
 from airback.ledger.accounts import account, deposit, receivable, safeguarded
+from airback.market.channels import Channel
 from airback.market.terms import parse_terms
 from airback.store import balances, pauses
 from airback.store import outlets as store
@@ -147,3 +148,25 @@ def _set_line(batch: Batch, letter: Letter, outlet: str, amount_fen: int) -> Non
     (debit, credit), (backing, own) = (lent, backed) if more_fen > 0 else (lent[::-1], backed[::-1])
     batch.post("credit_line", subject=letter.id, debit=debit, credit=credit, amount_fen=abs(more_fen))
     batch.post("credit_line_backing", subject=letter.id, debit=backing, credit=own, amount_fen=abs(more_fen))
+
+
+def channel_of(standing: store.Standing) -> Channel:
+    """An outlet with its terms as matching reads it."""
+    terms = standing.terms
+    return Channel(
+        outlet=standing.outlet,
+        kind=str(terms.kind),
+        carriers=terms.carriers,
+        fee_ppm=terms.fee_ppm,
+        fee_fen=terms.fee_fen,
+        least_fen=terms.order_least_fen,
+        most_fen=terms.order_most_fen,
+        daily_left_fen=standing.daily_left_fen,
+        monthly_left_fen=standing.monthly_left_fen,
+        own_network_only=terms.own_network is not None,
+        per_minute=standing.per_minute_left,
+        success_ppm=standing.success_ppm,
+        reversal_ppm=standing.reversal_ppm,
+        delay_s=standing.delay_s,
+        speed_s=standing.speed_s,
+    )

@@ -99,6 +99,7 @@ async def _orders(conn: Any, batch: Batch) -> None:
                 f.pays_fen,
                 str(f.state),
                 f.delivered_fen,
+                msgspec.json.encode(f.routed).decode() if f.routed is not None else None,
             )
             for f in new
         ]
@@ -120,6 +121,26 @@ async def _market(conn: Any, batch: Batch) -> None:
         await conn.execute(SQL.set_demands, batch.book, [d.id for d in still], [d.open_fen for d in still])
     if gone:
         await conn.execute(SQL.close_demands, batch.book, gone)
+    kept = [batch.health[outlet] for outlet in sorted(batch.health_changed)]
+    if kept:
+        rows = [
+            (
+                h.outlet,
+                str(h.state),
+                h.since,
+                h.until,
+                h.rests,
+                h.probe,
+                h.probes_taken,
+                h.window_at,
+                h.taken,
+                h.refused,
+                h.taken_before,
+                h.refused_before,
+            )
+            for h in kept
+        ]
+        await conn.execute(SQL.set_outlet_health, batch.book, *_columns(rows))
 
 
 async def _effects(conn: Any, batch: Batch) -> None:

@@ -47,9 +47,13 @@ WHERE c.book = $1 AND c.ctid = at.ctid
 DELETE FROM claims WHERE book = $1 AND kind = 'card' AND order_id = ANY($2::bigint[])
 
 -- name: insert_fills
-INSERT INTO fills (book, id, order_id, demand_id, outlet, number, face_fen, price_ppm, pays_fen, state, delivered_fen, created_at)
-SELECT $1, v.*, $2 FROM unnest($3::bigint[], $4::bigint[], $5::bigint[], $6::text[], $7::text[], $8::bigint[],
-    $9::integer[], $10::bigint[], $11::text[], $12::bigint[]) AS v
+INSERT INTO fills (book, created_at, id, order_id, demand_id, outlet, number, face_fen, price_ppm, pays_fen, state, delivered_fen,
+                   routed)
+SELECT $1, $2, v.id, v.order_id, v.demand_id, v.outlet, v.number, v.face_fen, v.price_ppm, v.pays_fen, v.state, v.delivered_fen,
+       v.routed::jsonb
+FROM unnest($3::bigint[], $4::bigint[], $5::bigint[], $6::text[], $7::text[], $8::bigint[], $9::integer[], $10::bigint[],
+            $11::text[], $12::bigint[], $13::text[])
+     AS v(id, order_id, demand_id, outlet, number, face_fen, price_ppm, pays_fen, state, delivered_fen, routed)
 
 -- name: update_fills
 UPDATE fills f SET state = v.state, delivered_fen = v.delivered_fen, pays_fen = v.pays_fen
@@ -77,6 +81,18 @@ ON CONFLICT (book, id) DO UPDATE SET open_fen = EXCLUDED.open_fen
 -- name: expire_demands
 -- Demands whose deadline has passed.
 DELETE FROM open_demands WHERE book = $1 AND deadline_at <= $2
+
+-- name: set_outlet_health
+-- Outlets' health, guarded by nothing but the fence.
+INSERT INTO outlet_health (book, outlet, state, since, until, rests, probe, probes_taken, window_at, taken, refused, taken_before,
+                           refused_before)
+SELECT $1, v.* FROM unnest($2::text[], $3::text[], $4::timestamptz[], $5::timestamptz[], $6::integer[], $7::bigint[],
+    $8::integer[], $9::timestamptz[], $10::integer[], $11::integer[], $12::integer[], $13::integer[]) AS v
+ON CONFLICT (book, outlet) DO UPDATE SET
+    state = EXCLUDED.state, since = EXCLUDED.since, until = EXCLUDED.until, rests = EXCLUDED.rests,
+    probe = EXCLUDED.probe, probes_taken = EXCLUDED.probes_taken, window_at = EXCLUDED.window_at,
+    taken = EXCLUDED.taken, refused = EXCLUDED.refused, taken_before = EXCLUDED.taken_before,
+    refused_before = EXCLUDED.refused_before
 
 -- name: insert_effects
 INSERT INTO effects (book, epoch, at, id, kind, far_side, order_id, fill_id, payout_id, ref, amount_fen, request, send_by)

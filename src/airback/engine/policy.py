@@ -6,6 +6,8 @@ from datetime import timedelta
 
 from airback.domain.ports.carrier import CarrierCapabilities
 from airback.domain.ports.rail import RailCapabilities
+from airback.market.channels import Valuation
+from airback.market.health import Watch
 from airback.orders.intake import FILES
 
 
@@ -17,7 +19,8 @@ class Policy:
     each carrier, which takes airtime that lost its outlet after the hold. `notices` False sends no messages;
     `messages_per_s` and `messages_at_once` are what the messenger takes.
     `outlet_patience`: how long an order waits for an outlet that wants it while a person looks on, and one from a file,
-    which nobody watches. `full_look`: how long what needs a far side waits whose queue is full.
+    which nobody watches. `full_look`: how long what needs a far side waits whose queue is full. `valuation`: what failure,
+    reversal and time cost where outlets have terms; `watch`: when an outlet that fails leaves, and how it returns.
     """
 
     operator: str
@@ -43,6 +46,8 @@ class Policy:
     notices: bool = True
     messages_per_s: int = 500
     messages_at_once: int = 16
+    valuation: Valuation = field(default_factory=Valuation)
+    watch: Watch = field(default_factory=Watch)
 
     def check(self) -> None:
         """Raise ValueError for a far side whose "not found" would count while a request may still be on its way."""

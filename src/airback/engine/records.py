@@ -14,7 +14,8 @@ from airback.payouts.states import State as PayoutState
 
 @dataclass(slots=True)
 class Fill:
-    """The part of an order that goes to one demand; `demand_id` None is the house."""
+    """The part of an order that goes to one demand; `demand_id` None is the house. `routed`, known of a new one only: why
+    it went there, as `reserve` says."""
 
     id: int
     order_id: int
@@ -26,6 +27,7 @@ class Fill:
     pays_fen: int
     state: FillState
     delivered_fen: int = 0
+    routed: dict[str, Any] | None = None
     new: bool = False
     changed: bool = False
 

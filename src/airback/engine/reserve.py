@@ -1,12 +1,16 @@
 """reserve: demands and their outlets' money are set aside for an order, and given back when it comes to nothing."""
 
+from typing import Any
+
 from airback.domain import ids
 from airback.domain.money import PPM
 from airback.engine.batch import Batch
 from airback.engine.records import Fill, Order
+from airback.engine.watch import ended, probed
 from airback.ledger.accounts import Account, account, deposit
 from airback.ledger.postings import Phase
-from airback.market.matching import Demand, Match
+from airback.market.matching import Choice, Demand, Match
+from airback.orders.intake import FILES
 from airback.orders.states import FillState
 
 HOUSE = "house"
@@ -24,7 +28,10 @@ def floor_ppm(batch: Batch, order: Order) -> int:
 
 def reserve(batch: Batch, order: Order, *, face_fen: int) -> bool:
     """Earmark outlets' money for `face_fen` of the order. False, and nothing changed, when no set of demands takes it all."""
-    matches = batch.demands.match(
+    already: dict[str, int] = {}
+    for fill in order.live_fills:
+        already[fill.outlet] = already.get(fill.outlet, 0) + fill.face_fen
+    choice = batch.demands.match(
         carrier=order.carrier,
         face_fen=face_fen,
         whole=order.product == "card",
@@ -33,11 +40,15 @@ def reserve(batch: Batch, order: Order, *, face_fen: int) -> bool:
         not_before=batch.now + batch.policy.demand_margin,
         refused=frozenset(f.demand_id for f in order.fills if f.state is FillState.FAILED and f.demand_id),
         room_fen=lambda outlet: batch.balances.room_fen(deposit(outlet)),
+        watched=order.lane != FILES,
+        already_fen=already,
     )
-    for match in matches:
-        batch.demands.reserve(match)
-        _add_fill(batch, order, match)
-    return bool(matches)
+    for match in choice.matches:
+        probe = batch.demands.reserve(match)
+        fill = _add_fill(batch, order, match, routed=_reason(match, choice))
+        if probe:
+            probed(batch, fill)
+    return bool(choice.matches)
 
 
 def reserve_house(batch: Batch, order: Order, *, face_fen: int) -> bool:
@@ -47,7 +58,7 @@ def reserve_house(batch: Batch, order: Order, *, face_fen: int) -> bool:
     if number is None or pays > batch.balances.room_fen(account("float")):
         return False
     house = Demand(0, HOUSE, order.carrier, number, min(PPM, -(-pays * PPM // face_fen)), 0, batch.now)
-    _add_fill(batch, order, Match(house, face_fen, pays))
+    _add_fill(batch, order, Match(house, face_fen, pays, house.price_ppm), routed=None)
     return True
 
 
@@ -56,6 +67,8 @@ def release_fills(batch: Batch, order: Order) -> None:
     for fill in order.fills:
         if fill.state is FillState.RESERVED:
             batch.move_fill(fill, FillState.RELEASED)
+            if fill.outlet != HOUSE:
+                ended(batch, fill, None)
             settle_earmark(batch, order, fill, pays_fen=0)
             reopen(batch, order, fill, fill.face_fen)
 
@@ -97,7 +110,13 @@ def settle_earmark(batch: Batch, order: Order, fill: Fill, *, pays_fen: int) -> 
         )
 
 
-def _add_fill(batch: Batch, order: Order, match: Match) -> None:
+def _reason(match: Match, choice: Choice) -> dict[str, Any]:
+    """Why a fill goes there, as it is stored: its net value, and who was passed over with theirs, ppm of face."""
+    passed = [[outlet, worth, reason] for outlet, (worth, reason) in choice.passed.items()]
+    return {"worth": match.worth_ppm, "passed": passed}
+
+
+def _add_fill(batch: Batch, order: Order, match: Match, *, routed: dict[str, Any] | None) -> Fill:
     demand = match.demand
     fill = Fill(
         id=batch.new_id(),
@@ -109,6 +128,7 @@ def _add_fill(batch: Batch, order: Order, match: Match) -> None:
         price_ppm=demand.price_ppm,
         pays_fen=match.pays_fen,
         state=FillState.RESERVED,
+        routed=routed,
         new=True,
     )
     order.fills.append(fill)
@@ -129,3 +149,4 @@ def _add_fill(batch: Batch, order: Order, match: Match) -> None:
         outlet=fill.outlet,
         pays_fen=fill.pays_fen,
     )
+    return fill

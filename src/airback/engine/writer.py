@@ -57,6 +57,9 @@ PLANNER: Final = {
 #: How often price lists, licences and expired demands are looked at.
 REFRESH_S: Final = 2.0
 
+#: How often what is left of the outlets' limits is counted; in between each fill is taken off it.
+_COUNT_S: Final = 30.0
+
 #: Plans are thrown away after so long at first, then after ever longer: one that was made while a table was empty may
 #: read all of a book for each row, and statistics come later (decision 0017).
 _REPLAN_S: Final = 2.0
@@ -147,6 +150,7 @@ class Writer:
         self._told: dict[str, Hook] = {}
         self._after_seller = 0
         self._refresh_at = 0.0
+        self._count_at = 0.0
         self._replan_at = 0.0
         self._replan_s = _REPLAN_S
         self._senders: Sending | None = None
@@ -158,6 +162,7 @@ class Writer:
         for answers in self._answers.values():
             answers.clear()
         self._memory = Memory()
+        self._count_at = 0.0
         self._epoch = epoch
         self._seq = await books.next_seq(conn, book=self._book)
         self._routing, self._sending = await books.switches(conn, book=self._book)
@@ -415,6 +420,8 @@ class Writer:
             self._routing = batch.switches["routing"][0]
         if batch.rate_cards or batch.licences or batch.agreed or batch.outlets.lifted:
             self._refresh_at = 0.0
+        if batch.outlets.terms:
+            self._refresh_at = self._count_at = 0.0
         for effect_id in batch.final_effects:
             self._forget(effect_id)
         for effect in batch.effects:
@@ -495,6 +502,10 @@ class Writer:
         await stand.refill(conn, book=self._book, now=now, entropy=self._entropy)
         now_s = self._monotonic()
         self._refresh_at = now_s + REFRESH_S
+        if now_s >= self._count_at:
+            standings = await store_of_outlets.standings(conn, book=self._book, now=now)
+            self._memory.channels = [outlets.channel_of(one) for one in standings.values()]
+            self._count_at = now_s + _COUNT_S
         if now_s >= self._replan_at:
             await conn.execute("DISCARD PLANS")
             self._replan_s = min(self._replan_s * 2, _REPLAN_AT_MOST_S)

@@ -155,7 +155,7 @@ class AccountRow:
 
 @dataclass(frozen=True, slots=True)
 class OutletRow:
-    """An outlet, its deposit and its open demands."""
+    """An outlet, its deposit and its open demands. `health` None: it had no fill yet, which is well."""
 
     outlet: str
     name: str
@@ -167,6 +167,8 @@ class OutletRow:
     demands: int
     open_fen: int
     best_ppm: int | None
+    health: str | None
+    resting_until: datetime | None
 
 
 @dataclass(frozen=True, slots=True)

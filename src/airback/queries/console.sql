@@ -106,8 +106,10 @@ SELECT o.outlet, o.name, o.house, o.created_at,
        coalesce(a.credits_posted - a.debits_posted, 0) AS deposit_fen,
        coalesce(a.debits_pending, 0) AS earmarked_fen,
        coalesce(a.overdrawn_fen, 0) AS overdrawn_fen,
-       coalesce(d.demands, 0) AS demands, coalesce(d.open_fen, 0)::bigint AS open_fen, d.best_ppm
+       coalesce(d.demands, 0) AS demands, coalesce(d.open_fen, 0)::bigint AS open_fen, d.best_ppm,
+       h.state AS health, h.until AS resting_until
 FROM outlets o
+LEFT JOIN outlet_health h ON h.book = o.book AND h.outlet = o.outlet
 LEFT JOIN accounts a ON a.book = o.book AND a.code = 'deposit:' || o.outlet AND a.asset = 'CNY'
 LEFT JOIN (
     SELECT outlet, count(*) AS demands, sum(open_fen) AS open_fen, max(price_ppm) AS best_ppm

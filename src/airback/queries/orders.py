@@ -104,7 +104,8 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class FillView:
-    """The part of an order that goes to one demand; `demand` None is the house."""
+    """The part of an order that goes to one demand; `demand` None is the house. `routed`: why it went there; None for
+    the house, and for fills of versions that did not say."""
 
     id: int
     demand_id: int | None
@@ -116,6 +117,7 @@ class FillView:
     state: str
     delivered_fen: int
     created_at: datetime
+    routed: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

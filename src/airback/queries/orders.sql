@@ -85,7 +85,7 @@ SELECT state, code, cancel, updated_at FROM orders WHERE book = $1 AND id = $2
 
 -- name: fills_of
 -- The parts of an order and what became of them.
-SELECT id, demand_id, outlet, number, face_fen, price_ppm, pays_fen, state, delivered_fen, created_at
+SELECT id, demand_id, outlet, number, face_fen, price_ppm, pays_fen, state, delivered_fen, created_at, routed
 FROM fills WHERE book = $1 AND order_id = $2 ORDER BY id
 
 -- name: payouts_of

@@ -559,6 +559,13 @@ async def furnish(pool: asyncpg.Pool, *, now: datetime = START, mark: str = "") 
                 house,
                 now,
             )
+        await conn.execute(
+            "INSERT INTO outlet_health (book,outlet,state,since,until,rests,probes_taken,taken,refused,taken_before,refused_before) "
+            "VALUES ($1,'yida','resting',$2,$3,1,0,2,6,0,0)",
+            BOOK,
+            now - timedelta(minutes=2),
+            now + timedelta(minutes=6),
+        )
         for n, (carrier, price) in enumerate(
             (("cmcc", 955_000), ("cmcc", 948_000), ("ctcc", 940_000), ("cucc", 937_500), ("cbn", 905_000))
         ):
@@ -720,8 +727,9 @@ async def furnish(pool: asyncpg.Pool, *, now: datetime = START, mark: str = "") 
             ],
         )
         await conn.execute(
-            "INSERT INTO fills (book,id,order_id,demand_id,outlet,number,face_fen,price_ppm,pays_fen,state,created_at) "
-            "VALUES ($1,$2,$3,100,'yida','13900139000',10000,955000,9550,'delivering',$4)",
+            "INSERT INTO fills (book,id,order_id,demand_id,outlet,number,face_fen,price_ppm,pays_fen,state,created_at,routed) "
+            "VALUES ($1,$2,$3,100,'yida','13900139000',10000,955000,9550,'delivering',$4,"
+            '\'{"worth": 948200, "passed": [["lingshou", 951000, "resting"], ["gold-card", 949000, "daily_limit"]]}\')',
             BOOK,
             main + 3,
             main,

@@ -15,6 +15,8 @@ from airback.domain.assets import CARRIERS, CNY
 from airback.domain.effects import Result
 from airback.domain.refusals import REFUSALS
 from airback.ledger.split import KIND_NAMES as SHARE_NAMES
+from airback.market import channels
+from airback.market.health import State as HealthState
 from airback.market.pauses import PauseKind
 from airback.market.profiles import PROFILES
 from airback.market.terms import FundsOutlet
@@ -255,6 +257,7 @@ ALARM: Final = MappingProxyType(
         "delivery_failed": Word("送达失败", "Delivery failed", ORANGE),
         "notice_failed": Word("渠道没有收下通知", "An outlet took no notice", ORANGE),
         "release_failed": Word("解冻失败", "Release failed", ORANGE),
+        "outlet_resting": Word("渠道连续拒收,已暂离", "Outlet refuses, rests", ORANGE),
         "no_taker": Word("无处送达", "Nobody takes it", ORANGE),
         "seller_silent": Word("卖家未答复", "Seller silent", ORANGE),
         "requote_refused": Word("无法重新报价", "Cannot be requoted", ORANGE),
@@ -265,6 +268,37 @@ ALARM: Final = MappingProxyType(
         "arbitrage": Word("促销价低于回收价,已封顶", "Promotion below our price: capped", ORANGE),
         "decision_stale": Word("批准时情况已变,未执行", "Decision no longer fits", ORANGE),
         "decision_impossible": Word("批准的处理无法执行", "Decision cannot be carried out", ORANGE),
+    }
+)
+
+#: Whether orders go to an outlet.
+HEALTH: Final = MappingProxyType(
+    {
+        HealthState.WELL: Word("正常", "Well", GREEN),
+        HealthState.RESTING: Word("暂离", "Resting", ORANGE),
+        HealthState.PROBING: Word("试送中", "Probing", AZURE),
+    }
+)
+
+#: Why an outlet was passed over.
+PASSED: Final = MappingProxyType(
+    {
+        channels.PAUSED: Word("已暂停", "paused"),
+        channels.RESTING: Word("暂离", "resting"),
+        channels.PROBING: Word("只接小额试送", "takes small probes only"),
+        channels.CARRIER: Word("不收此运营商", "does not take this carrier"),
+        channels.NETWORK: Word("只收本网", "own network only"),
+        channels.ORDER_LIMIT: Word("超出单笔上限", "above its limit per order"),
+        channels.DAILY_LIMIT: Word("超出日限额", "above its daily limit"),
+        channels.MONTHLY_LIMIT: Word("超出月限额", "above its monthly limit"),
+        channels.CAPACITY: Word("本分钟已满", "full for this minute"),
+        channels.DEPOSIT: Word("预付款不足", "not enough prepaid money"),
+        channels.TOO_LATE: Word("截止太近", "deadline too near"),
+        channels.TOO_SMALL: Word("所需金额不合", "wants another amount"),
+        channels.REFUSED_BEFORE: Word("已拒收过此单", "refused this order before"),
+        channels.OWN_NUMBER: Word("是卖家本人号码", "the seller's own number"),
+        channels.BELOW_FLOOR: Word("低于成本", "below cost"),
+        channels.WORTH_LESS: Word("净值较低", "worth less"),
     }
 )
 
@@ -448,6 +482,8 @@ _TABLES: Final[Mapping[str, Mapping[Any, Word]]] = MappingProxyType(
         "booked": BOOKED,
         "segment": SEGMENT,
         "share": SHARE,
+        "health": HEALTH,
+        "passed": PASSED,
     }
 )
 
