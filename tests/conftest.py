@@ -49,6 +49,14 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("unhurried")
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _one_log() -> Iterator[None]:
+    """A command that runs in a test's own process does not tie the log to that test's output, which is closed with it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("airback.cli.main._logs", lambda: None)
+        yield
+
+
 class OutsideNetwork(AssertionError):
     """A test tried to reach something that is not this machine."""
 

@@ -28,11 +28,6 @@ def run(
     return int(str(ended.value.code)), json.loads(lines[-1]) if lines else {}, " ".join(said.err.split())
 
 
-@pytest.fixture(autouse=True)
-def _quiet(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("airback.cli.main._logs", lambda: None)
-
-
 def test_each_order_is_placed_with_its_reason(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     status, report, _ = run(capsys, tmp_path)
     assert (status, report["method"], report["placed"]) == (0, "plan", 2)

@@ -20,11 +20,6 @@ from airback.store.pool import connect_once
 from tests.engine.test_watch_arbitrage import new
 
 
-@pytest.fixture(autouse=True)
-def _quiet(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("airback.cli.main._logs", lambda: None)
-
-
 def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, dict[str, Any], str]:
     with pytest.raises(SystemExit) as ended:
         main(list(words))

@@ -18,12 +18,6 @@ from airback.queries.preview import replayed
 from tests.engine.street import BOOK, CARD, Street, open_street
 
 
-@pytest.fixture(autouse=True)
-def _quiet(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Loggers keep the stream they first wrote to: the one of a captured test would be closed for those after it."""
-    monkeypatch.setattr("airback.cli.main._logs", lambda: None)
-
-
 @pytest.fixture
 async def street(database_url: str, pool: asyncpg.Pool, tmp_path: Path) -> Street:
     """A day's sales, to the end: balances and cards, one of another face, one that no outlet wants."""

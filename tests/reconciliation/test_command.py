@@ -11,12 +11,6 @@ from airback.reconciliation import own_csv
 from tests.reconciliation.planting import KINDS, PERIOD, plant
 
 
-@pytest.fixture(autouse=True)
-def _quiet(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Loggers keep the stream they first wrote to: the one of a captured test would be closed for those after it."""
-    monkeypatch.setattr("airback.cli.main._logs", lambda: None)
-
-
 def run(capsys: pytest.CaptureFixture[str], *words: str | Path) -> tuple[int, dict[str, Any]]:
     """Exit status and the last line's JSON."""
     with pytest.raises(SystemExit) as ended:
