@@ -22,9 +22,8 @@ Run = Callable[..., tuple[int, dict[str, Any], str]]
 
 
 @pytest.fixture
-def run(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+def run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Run:
     """Exit status, the last line's JSON and what stood on standard error."""
-    monkeypatch.setattr("airback.cli.main._logs", lambda: None)
 
     def held(
         *words: str, lots: str = LOTS, bids: str = BIDS, bidders: str = BIDDERS, sealed: str | None = None

@@ -14,9 +14,7 @@ ASK = ("quote", "--carrier", "cmcc", "--face-yuan", "100", "--validity-days", "9
 
 
 @pytest.fixture(autouse=True)
-def _quiet(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Loggers keep the stream they first wrote to: the one of a captured test would be closed for those after it."""
-    monkeypatch.setattr("airback.cli.main._logs", lambda: None)
+def _no_database(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AIRBACK_DATABASE_URL", raising=False)
 
 
