@@ -4,19 +4,18 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
-from functools import partial
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
 from airback.domain.effects import Outcome, Result
 from airback.domain.ports.carrier import TransferRequest
-from airback.engine import writer
-from airback.engine.memory import Memory
-from airback.market.channels import Channel
+from airback.engine.outlets import TERMS
 from airback.market.health import Watch
 from tests.engine.street import Street
 from tests.engine.test_lifecycle import assert_clean
+from tests.engine.test_outlets import decide, folded, terms
 
 
 @pytest.fixture
@@ -120,11 +119,18 @@ async def test_a_resting_outlet_is_passed_over_by_the_next_writer_too(market: St
     assert routed["passed"] == [["shop", 985_000, "resting"]]
 
 
-async def test_terms_decide_by_net_value_and_their_limits_are_carried_on(
-    market: Street, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    channels = [Channel(outlet="shop", fee_ppm=10_000), Channel(outlet="shop2", daily_left_fen=20_000)]
-    monkeypatch.setattr(writer, "Memory", partial(Memory, channels=channels))
+async def agree(street: Street, outlet: str, **changes: Any) -> None:
+    """Two people agree to terms with an outlet; money and airtime are there at once."""
+    document = terms(**({"settle_to_days": 0, "delay_s": 0, "fee_ppm": 0} | changes))
+    now = datetime.now(UTC).isoformat()
+    after = {"outlet": outlet, "name": outlet, "effective_at": now, "document": document}
+    await decide(street, TERMS, after, before={"version": "0"})
+    await folded(street)
+
+
+async def test_terms_decide_by_net_value_and_their_limits_are_carried_on(market: Street) -> None:
+    await agree(market, "shop", fee_ppm=10_000)
+    await agree(market, "shop2", daily_fen=20_000, order_most_fen=20_000)
     market.pace = replace(market.pace, batch=1)  # each order in a batch of its own
     await sell(market, 3)
     assert await market.settle() == Counter({"closed": 3})
@@ -134,11 +140,9 @@ async def test_terms_decide_by_net_value_and_their_limits_are_carried_on(
     await assert_clean(market)
 
 
-async def test_a_cheap_demand_that_is_worth_more_is_read_behind_many_dear_ones(
-    market: Street, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_cheap_demand_that_is_worth_more_is_read_behind_many_dear_ones(market: Street) -> None:
     await market.demands("cmcc", *[10_000] * 600, price_ppm=984_000)
-    monkeypatch.setattr(writer, "Memory", partial(Memory, channels=[Channel(outlet="shop", fee_ppm=30_000)]))
+    await agree(market, "shop", fee_ppm=30_000)
     await sell(market, 1)
     assert await market.settle() == Counter({"closed": 1})
     assert await delivered(market) == Counter({"shop2": 1})
