@@ -88,7 +88,7 @@ async def estimate(
 
 
 async def offer(platform: Platform, draft: Draft, *, seller_ref: str, now: datetime) -> Quote:
-    """A fresh signed quote for a draft. Raises `Refused`."""
+    """A fresh signed quote for a draft. Raises `Refused`, `exposure_full` too."""
     market, seller = await platform.price_facts(), f"{CLIENT}/{seller_ref}"
     await _bought(platform, carrier=draft.carrier, province=draft.province, rail=draft.rail, now=now)
     body = make_quote(
@@ -108,6 +108,14 @@ async def offer(platform: Platform, draft: Draft, *, seller_ref: str, now: datet
         ),
         quote_id=ids.new_reference(entropy=platform.entropy),
         issued_at=now,
+    )
+    platform.exposure.take(
+        client=CLIENT,
+        seller=seller,
+        carrier=draft.carrier,
+        face_fen=draft.face_fen,
+        until_s=int(datetime.fromisoformat(body["valid_until"]).timestamp()),
+        now_s=int(now.timestamp()),
     )
     return read_quote(sign_quote(body, keys=platform.keys))
 
