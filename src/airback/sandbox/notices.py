@@ -86,7 +86,10 @@ class NoticeDesk:
 
     def _statement(self, secret: str, request: Request, data: dict[str, Any]) -> Reply:
         """Its own account of what it was told, signed with the same secret under the id it was asked with."""
-        since, until = (datetime.fromisoformat(str(data[name])) for name in ("since", "until"))
+        try:
+            since, until = (datetime.fromisoformat(str(data[name])) for name in ("since", "until"))
+        except (KeyError, ValueError):
+            raise Unreadable("a statement is asked for with since and until") from None
         rows = self._book.execute(
             "SELECT fill, pays_fen, at FROM notices WHERE fill IS NOT NULL ORDER BY at, fill"
         )
