@@ -66,6 +66,7 @@ class Platform:
     _market_at: float = -1e9
     exposure: Exposure = field(init=False)
     _process: str = field(init=False)
+    _sharing: bool = False
 
     def __post_init__(self) -> None:
         self.exposure = Exposure(self.settings.exposure, lock=threading.Lock())
@@ -123,6 +124,16 @@ class Platform:
             except Refused:
                 card = None
             self._market = await self._facts.read(self.pool, card=card, now=self.now())
+            await self._share()
+        return self._market
+
+    async def _share(self) -> None:
+        """Tell the other processes what this one has counted, and hear of theirs; one at a time, so that nothing older is
+        written over what is newer."""
+        if self._sharing:
+            return
+        self._sharing = True
+        try:
             await store_of_exposure.share(
                 self.pool,
                 self.exposure,
@@ -131,7 +142,8 @@ class Platform:
                 wanted=self._market.wanted_fen(),
                 now=self.now(),
             )
-        return self._market
+        finally:
+            self._sharing = False
 
     async def pauses(self) -> Pauses:
         """What is paused, at most a few seconds old."""

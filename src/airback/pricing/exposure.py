@@ -126,15 +126,16 @@ class Exposure:
         people = f"seller:{_PEOPLE}/"
         found: list[tuple[int, list[Row]]] = []
         with self._lock:
+            known = {subject for subject, _ in self._published}
             for subject in list(self._live):
                 live = self._live[subject]
-                live.expire(now_s)
+                if live.first_s <= now_s:
+                    live.expire(now_s)
                 if not live.parts:
                     del self._live[subject]
                     continue
                 least_fen = small_fen[subject.startswith(people)] if subject.startswith("seller:") else 0
-                known = any((subject, until_s) in self._published for until_s in live.parts)
-                if abs(live.total_fen) >= least_fen or known:
+                if abs(live.total_fen) >= least_fen or subject in known:
                     rows = [
                         Row(subject, until_s, fen)
                         for until_s, fen in live.parts.items()
