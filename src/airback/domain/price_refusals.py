@@ -50,7 +50,7 @@ PRICE_REFUSALS: Final = (
         429,
         "未使用的报价已达上限。",
         "Too much is promised in quotes that are not used yet.",
-        "请先使用已有的报价,或待其过期(见 Retry-After)后再询价。",
-        "Use the quotes you have, or ask again when they have expired (see Retry-After).",
+        "请先使用已有的报价,或待其过期(约十分钟)后再询价。",
+        "Use the quotes you have, or ask again when they have expired, which takes about ten minutes.",
     ),
 )

@@ -177,7 +177,7 @@ class Exposure:
         if field == "seller_ref":  # their own figure; what all outlets want is not told
             told.refusal = replace(
                 known,
-                remedy_zh=f"{known.remedy_zh.rstrip('。')};每个卖家未使用的报价合计不超过 {yuan(limit_fen)} 元面值。",
-                remedy_en=f"{known.remedy_en} A seller may have quotes for {yuan(limit_fen)} yuan of face value open.",
+                remedy_zh=f"{known.remedy_zh}每个卖家未使用的报价合计不超过 {yuan(limit_fen)} 元面值。",
+                remedy_en=f"{known.remedy_en} A seller's unused quotes may come to {yuan(limit_fen)} yuan of face value.",
             )
         return told
