@@ -34,6 +34,7 @@ from airback.engine.submit import AGREEMENT, OrderAsk
 from airback.market.pauses import Pauses
 from airback.orders.proofs import make_proof
 from airback.pricing.cards import DEFAULT_CARD, RateCard, parse_card
+from airback.pricing.exposure import Exposure, Limits
 from airback.pricing.facts import Market
 from airback.pricing.quotes import QuoteAsk, make_quote, sign_quote
 from airback.store import pauses
@@ -185,6 +186,7 @@ class Desk:
     dice: random.Random = field(default_factory=lambda: random.Random(7))
     card: RateCard = field(default_factory=lambda: parse_card(DEFAULT_CARD))
     market: Market = field(default_factory=Market)
+    exposure: Exposure = field(default_factory=lambda: Exposure(Limits()))
     codes: Any = field(default_factory=lambda: itertools.count(100_000_000_000_000_000))
 
     async def rate_card(self) -> RateCard:

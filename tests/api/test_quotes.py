@@ -9,6 +9,7 @@ from airback.domain.ports.carrier import CodeCheck, LineStatus
 from airback.orders.proofs import check_proof
 from airback.pricing.breakdown import faults
 from airback.pricing.cards import parse_card
+from airback.pricing.exposure import Exposure, Limits
 from airback.pricing.facts import Cap, Market
 from airback.pricing.quotes import check_quote, replay
 from tests.api.desk import ONE_TIME_CODE, SELLER, Api, Desk, code_of
@@ -247,3 +248,34 @@ async def test_published_cards_are_public_with_their_history(desk: Desk, api: Ap
     assert faults(quote, card=parse_card(one.json()), keys=desk.keys) == []
     for path in ("/v1/rate-cards/2", "/v1/rate-cards/x", "/v1/rate-cards/01"):
         assert code_of(await api.call("GET", path, key="")) == "not_found"
+
+
+async def test_quotes_above_a_sellers_limit_are_refused_until_one_is_used_or_expires(
+    desk: Desk, api: Api
+) -> None:
+    desk.exposure = Exposure(Limits(seller_fen=30_000))
+    quotes = [(await api.post("/v1/quotes", CARD)).json()["quote"] for _ in range(3)]
+    full = await api.post("/v1/quotes", CARD)
+    assert (full.status_code, code_of(full), full.json()["field"]) == (429, "exposure_full", "seller_ref")
+    assert 600 <= int(full.headers["retry-after"]) <= 630
+    assert "300.00" in full.json()["remedy"]  # the limit is told
+    assert (await api.post("/v1/quotes", {**CARD, "seller_ref": "user-2"})).status_code == 200
+    many = (await api.post("/v1/quotes", {"asks": [CARD, {**CARD, "seller_ref": "user-3"}]})).json()["quotes"]
+    assert [one["status"] for one in many] == [429, 200]
+    assert many[0]["problem"]["remedy"] == full.json()["remedy"]
+    order = desk.order(quote=quotes[0])
+    assert (await api.post("/v1/orders", order, idempotency="once")).status_code == 201
+    assert (await api.post("/v1/orders", order, idempotency="once")).status_code == 201  # counts once
+    assert (await api.post("/v1/quotes", CARD)).status_code == 200
+    assert code_of(await api.post("/v1/quotes", CARD)) == "exposure_full"
+    desk.pass_time(seconds=631)
+    assert (await api.post("/v1/quotes", CARD)).status_code == 200
+
+
+async def test_a_carriers_room_is_refused_without_telling_what_outlets_want(desk: Desk, api: Api) -> None:
+    desk.exposure = Exposure(Limits(carrier_least_fen=1))
+    desk.exposure.learn(others={}, rooms={"": 0, "cmcc": 7_777})
+    full = await api.post("/v1/quotes", {**CARD, "face_fen": 20_000})
+    assert (code_of(full), full.json()["field"]) == ("exposure_full", "carrier")
+    assert "77" not in full.json()["remedy"] + full.json()["title"]
+    assert (await api.post("/v1/quotes", CARD)).status_code == 200

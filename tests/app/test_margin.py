@@ -9,6 +9,7 @@ from airback.app.settings import read
 from airback.cli.main import main
 from airback.domain.refusals import Refused
 from airback.ledger.margin import LINE_KEYS
+from airback.pricing.exposure import Limits
 
 
 def test_the_command_tells_a_period_that_had_nothing(
@@ -40,6 +41,18 @@ def test_the_operators_own_figures_are_read_from_the_environment() -> None:
     assert settings.bad_debt_ppm == 25_000 and settings.index_privacy.least_sellers == 10
 
 
+def test_the_limits_of_live_quotes_are_read_from_the_environment() -> None:
+    told = {
+        "AIRBACK_SELLER_EXPOSURE_YUAN": "1000",
+        "AIRBACK_PERSON_EXPOSURE_YUAN": "200",
+        "AIRBACK_CARRIER_EXPOSURE_YUAN": "5000",
+        "AIRBACK_EXPOSURE_TIMES": "2",
+        "AIRBACK_CLIENT_EXPOSURE_PPM": "250000",
+    }
+    assert read(environment=told).exposure == Limits(100_000, 20_000, 2, 500_000, 250_000)
+    assert read(environment={}).exposure == Limits()
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -48,6 +61,11 @@ def test_the_operators_own_figures_are_read_from_the_environment() -> None:
         ("AIRBACK_BAD_DEBT_PPM", "٢"),
         ("AIRBACK_INDEX_SELLERS", "2"),
         ("AIRBACK_INDEX_SELLERS", "many"),
+        ("AIRBACK_SELLER_EXPOSURE_YUAN", "0"),
+        ("AIRBACK_PERSON_EXPOSURE_YUAN", "-1"),
+        ("AIRBACK_CARRIER_EXPOSURE_YUAN", "1e6"),
+        ("AIRBACK_EXPOSURE_TIMES", "1001"),
+        ("AIRBACK_CLIENT_EXPOSURE_PPM", "1000001"),
     ],
 )
 def test_a_figure_out_of_its_range_is_refused_by_name(name: str, value: str) -> None:

@@ -9,6 +9,7 @@ import asyncpg
 import pytest
 from playwright.async_api import Page, expect
 
+from airback.pricing.exposure import Exposure, Limits
 from tests.browser.conftest import DESK, PHONE, OpenPage, Site
 from tests.browser.seeing import CONTRAST, EVERYTHING, barriers, look
 from tests.engine.test_corrections import taken_back
@@ -133,6 +134,11 @@ async def test_every_page_can_be_seen_and_used_by_everybody(
     await page.fill("#payee_name", "李四")
     await walk.next()
     await walk.see("15-card-quote")
+    shown, platform = page.url, site.stage.platform
+    platform.exposure = Exposure(Limits(person_fen=1))
+    await walk.open(shown, "15-card-quote-too-many-open")
+    platform.exposure = Exposure(Limits())
+    await page.goto(shown)
     await page.fill("#card_code", "12")
     await page.check("#agreement")
     await walk.next()

@@ -19,7 +19,7 @@ from airback.queries.daily_close import Clearing, clearing
 from airback.queries.verify import verify
 from airback.reconciliation import own_csv
 from airback.reconciliation.reading import read_statement
-from airback.reconciliation.rows import Period, from_lines
+from airback.reconciliation.rows import CHINA, Period, from_lines
 from airback.staff.actions import ACTIONS
 from airback.store import statements
 from airback.store.statements import Break
@@ -258,6 +258,55 @@ async def test_a_carriers_statement_touches_no_cash_and_is_corrected_in_airtime(
         "SELECT debits_posted FROM accounts WHERE code = 'suspense' AND asset = 'ctcc.card'"
     )
     assert airtime == lines[0].amount_fen
+
+
+async def test_an_outlets_fills_lie_beside_its_own_account_and_are_corrected_on_its_deposit(
+    street: Street,
+) -> None:
+    day = datetime.now(CHINA).date()
+    noon = Period.of_day(day).since + timedelta(hours=12)
+    await sold(street, 3, at=noon)
+    fills = await street.pool.fetch("SELECT id, pays_fen FROM fills WHERE outlet = 'shop' ORDER BY face_fen")
+    lines = [StatementLine(ids.public("fil", f["id"]), Kind.TRANSFER, f["pays_fen"], "", noon) for f in fills]
+    assert [line.amount_fen for line in lines] == [4_900, 9_800, 19_600]
+    stranger = StatementLine("fil_0AM863TE8WXD7", Kind.TRANSFER, 700, "", noon)
+    less = replace(lines[1], amount_fen=9_000)
+    result = await bring(
+        street, [lines[0], less, stranger], day=day, far_side="outlet:shop", now=noon + timedelta(days=1)
+    )
+    assert result.statement.matched == 1
+    found = {each.explanation: each for each in await breaks(street)}
+    assert {name: each.left_fen for name, each in found.items()} == {
+        "amount": 800,
+        "missing_there": 19_600,
+        "missing_here": -700,
+    }
+    safe, deposit = await balance(street, "cash:safeguarded"), await balance(street, "deposit:shop")
+    await resolve(street, found["amount"], "loss")
+    assert await balance(street, "deposit:shop") == deposit - 800  # a credit account: it holds 800 more
+    assert await balance(street, "cash:safeguarded") == safe + 800  # and is covered
+    await resolve(street, found["missing_here"], "suspense")
+    assert await balance(street, "deposit:shop") == deposit - 100
+    assert (await balance(street, "loss"), await balance(street, "suspense")) == (800, -700)
+    assert await balance(street, "cash:safeguarded") == safe + 100
+    await resolve(street, found["missing_there"], "nothing")
+    assert {each.state for each in await breaks(street)} == {"corrected"}
+    assert await violations(street) == {}
+
+
+async def test_a_fill_that_is_still_on_its_way_is_timing_until_the_next_day_has_it(street: Street) -> None:
+    day = datetime.now(CHINA).date()
+    noon = Period.of_day(day).since + timedelta(hours=12)
+    await sold(street, 1, at=noon)
+    (fill,) = await street.pool.fetch("SELECT id, pays_fen FROM fills")
+    line = StatementLine(ids.public("fil", fill["id"]), Kind.TRANSFER, fill["pays_fen"], "", noon)
+    await street.pool.execute("UPDATE fills SET state = 'delivering'")
+    await bring(street, [line], day=day, far_side="outlet:shop", now=noon + timedelta(days=1))
+    assert [each.explanation for each in await breaks(street)] == ["timing"]
+    await street.pool.execute("UPDATE fills SET state = 'delivered'")
+    following = day + timedelta(days=1)
+    await bring(street, [], day=following, far_side="outlet:shop", now=noon + timedelta(days=2))
+    assert [each.state for each in await breaks(street)] == ["matched"]
 
 
 async def test_quarantined_rows_are_kept_and_their_other_halves_are_not_called_missing(

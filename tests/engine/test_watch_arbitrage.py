@@ -18,7 +18,7 @@ from airback.engine.watch_arbitrage import record_promotion, report, watch_book,
 from airback.pricing.arbitrage import NewPromotion
 from airback.pricing.default_card import DEFAULT_CARD
 from airback.store import books, price_caps
-from tests.api.desk import BOOK, NOW, Desk, digest, open_desk
+from tests.api.desk import BOOK, NOW, SELLER, Desk, digest, open_desk
 from tests.engine.street import Street
 from tests.engine.test_review import approve
 from tests.engine.test_shared_intake import Process
@@ -242,6 +242,29 @@ async def test_many_requests_at_once_do_not_pass_the_limit_together(desk: Desk) 
     assert (
         sorted(code for answer in answers for code in codes(answer))
         == ["accepted"] * 4 + ["account_daily_limit"] * 8
+    )
+
+
+async def test_one_number_has_one_limit_under_whatever_names_it_is_sold(desk: Desk) -> None:
+    await put(desk, product="balance")
+
+    def ask(client: str, ref: str, face_fen: int, number: str = SELLER) -> OrderAsk:
+        return desk.ask(client=client, seller_ref=ref, product="balance", number=number, face_fen=face_fen)
+
+    assert codes(await place(desk, ask("acme", "a", 10_000), ask("acme", "b", 5_000))) == ["accepted"] * 2
+    rival = await place(desk, ask("rival", "a", 10_000), ask("rival", "a", 5_000), client="rival")
+    assert codes(rival) == ["account_daily_limit", "accepted"]
+    other = ask("rival", "z", 20_000, number="13900139000")
+    assert codes(await place(desk, other, client="rival")) == ["accepted"]
+    assert codes(await place(desk, ask("acme", "c", 1_000))) == ["account_daily_limit"]
+
+
+async def test_one_number_brought_by_many_at_once_does_not_pass_the_limit(desk: Desk) -> None:
+    await put(desk, product="balance")
+    asks = [desk.ask(seller_ref=f"u{n}", product="balance", number=SELLER, face_fen=5_000) for n in range(10)]
+    answers = await asyncio.gather(*(place(desk, ask) for ask in asks))
+    assert sorted(code for answer in answers for code in codes(answer)) == (
+        ["accepted"] * 4 + ["account_daily_limit"] * 6
     )
 
 

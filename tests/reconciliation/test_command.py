@@ -82,6 +82,23 @@ def test_live_needs_a_far_side_and_one_of_the_two_sources() -> None:
         parser.parse_args(["reconcile", "--statement", "x", "--ours", "y", "--day", "soon"])
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        ["--ours", "x"],
+        ["--live", "--far-side", "rail:alipay", "--day", "2026-11-20"],
+        ["--live", "--far-side", "outlet:north"],
+    ],
+)
+def test_only_an_outlet_is_asked_instead_of_giving_a_file_and_only_for_a_day(
+    capsys: pytest.CaptureFixture[str], given: list[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["reconcile", *given])
+    assert ended.value.code == 2
+    assert "--statement" in capsys.readouterr().err
+
+
 def test_the_bench_finds_what_it_planted(capsys: pytest.CaptureFixture[str]) -> None:
     status, report = run(capsys, "bench", "reconcile", "--rows", "20000", "--rounds", "1", "--json")
     assert status == 0

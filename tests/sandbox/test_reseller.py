@@ -5,7 +5,7 @@ import contextlib
 import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import asyncpg
@@ -16,7 +16,7 @@ from airback.adapters.http.client import HttpFarSide
 from airback.adapters.outlet.webhook import WebhookOutlet
 from airback.domain.effects import Result
 from airback.domain.ports.carrier import Line
-from airback.domain.ports.outlet import Notice
+from airback.domain.ports.outlet import Notice, StatementAsk
 from airback.engine.tell import hook_place
 from airback.sandbox import reseller
 from airback.sandbox.reseller import LARGEST_CARD_FEN, ROOMY, Reseller, Unavailable
@@ -255,7 +255,7 @@ async def test_notices_are_taken_when_genuine_and_counted_once(street: Street) -
     ).decode()
     assert hook.url == f"{street.sandbox_url}/outlet/hook"
     teller = WebhookOutlet(now=lambda: datetime.now(UTC), allow_loopback=True)
-    body = '{"type": "fill.delivered", "data": {"fill": "fil_1", "delivered_fen": 10000, "pays_fen": 9800}}'
+    body = '{"type": "fill.delivered", "data": {"fill": "fil_0AM863TE8WXD7", "delivered_fen": 10000, "pays_fen": 9800}}'
     one = Notice("a" * 26, hook.url, secret, body)
     forged = Notice("b" * 26, hook.url, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", body)
     assert [(await teller.tell(each)).result for each in (one, one, forged)] == [
@@ -273,3 +273,13 @@ async def test_notices_are_taken_when_genuine_and_counted_once(street: Street) -
     assert {key: account[key] for key in ("notices", "fills", "delivered_fen", "pays_fen")} == {
         "notices": 1, "fills": 1, "delivered_fen": 10_000, "pays_fen": 9_800,
     }  # fmt: skip
+    now = datetime.now(UTC)
+    asked = [
+        StatementAsk(ref * 26, hook.url, secret, since, since + timedelta(hours=1))
+        for ref, since in (("c", now - timedelta(minutes=30)), ("d", now - timedelta(hours=2)))
+    ]
+    lines = [await teller.statement(ask) for ask in asked]
+    assert [[(line.ref, line.amount_fen) for line in each] for each in lines] == [
+        [("fil_0AM863TE8WXD7", 9_800)],
+        [],
+    ]

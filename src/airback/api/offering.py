@@ -5,7 +5,7 @@ Many ask for the same faces, so all of a quote that is the same for everybody is
 
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from airback.api.documents import QuoteRequest
 from airback.domain.assets import BALANCE, CARD, parse_carrier
@@ -24,6 +24,15 @@ from airback.queries.platform import Platform
 _MOST_OFFERS: Final = 2000
 
 
+class _Offered(NamedTuple):
+    """An offer with what counts as exposure."""
+
+    offer: Offer
+    carrier: str
+    face_fen: int
+    until_s: int
+
+
 class Offering:
     """Quotes of one second. A card takes effect at a whole second, so that the one in force is the same throughout."""
 
@@ -36,7 +45,7 @@ class Offering:
         self._pauses = pauses
         self._issued_at = now
         self._second = int(now.timestamp())
-        self._offers: dict[tuple[Any, ...], Offer] = {}
+        self._offers: dict[tuple[Any, ...], _Offered] = {}
 
     def lasts(self, now: datetime, pauses: Pauses) -> bool:
         """Whether it is still that second, and the same is paused."""
@@ -54,12 +63,12 @@ class Offering:
             *(one.product, carrier, one.face_fen, one.face_yuan, one.expires_on, one.province, one.rail),
             seller_class,
         )
-        offer = self._offers.get(asked)
+        offered = self._offers.get(asked)
         number = None if one.number is None else parse_mobile(one.number)
         card_number = None if one.card_number is None else parse_card_number(one.card_number)
         entropy = self._platform.entropy
         if (
-            offer is None
+            offered is None
             or (one.number is not None and (number is None or one.product == CARD))
             or (one.card_number is not None and (card_number is None or one.product == BALANCE))
         ):
@@ -76,12 +85,21 @@ class Offering:
                 quote_id=new_reference(entropy=entropy),
                 issued_at=self._issued_at,
             )
-            offer = Offer(body)
+            until_s = int(datetime.fromisoformat(body["valid_until"]).timestamp())
+            offered = _Offered(Offer(body), ask.carrier, ask.face_fen, until_s)
             if len(self._offers) < _MOST_OFFERS:
-                self._offers[asked] = offer
+                self._offers[asked] = offered
         else:
             check_ref(one.seller_ref, field="seller_ref", most=MOST_SELLER_REF)
-        return offer.quote(
+        self._platform.exposure.take(
+            client=client,
+            seller=seller,
+            carrier=offered.carrier,
+            face_fen=offered.face_fen,
+            until_s=offered.until_s,
+            now_s=self._second,
+        )
+        return offered.offer.quote(
             quote_id=new_reference(entropy=entropy),
             number=number,
             card_number=card_number,

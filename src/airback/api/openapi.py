@@ -138,6 +138,7 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
         description="A quote is signed, single-use, bound to seller and asset, and good until `valid_until`. Its "
         "components sum to `net_fen`, which is what the seller gets.",
         refuses=(
+            "exposure_full",
             "not_bought",
             "carrier_unknown",
             "amount_not_a_number",

@@ -1,6 +1,7 @@
 """`/v1/orders` and `/v1/events`: placing, reading, cancelling, giving another payee, receipts."""
 
 import asyncio
+from datetime import datetime
 from typing import Any, Final
 
 from litestar import Request, Response, get, post
@@ -72,6 +73,8 @@ async def create(request: Request[Any, Any, Any]) -> Response[bytes]:
     )
     for place, one_answer in zip(asks, accepted, strict=True):
         answers[place] = one_answer
+        if isinstance(one_answer, Accepted) and not one_answer.replayed:
+            _used(platform, client_of(request).client, asks[place].quote)
     if not many and isinstance(answers[0], Refused):
         raise answers[0].at(field=answers[0].field)
     language = problems.language_of(request) if any(isinstance(a, Refused) for a in answers) else "zh"
@@ -82,6 +85,17 @@ async def create(request: Request[Any, Any, Any]) -> Response[bytes]:
     if not many:
         return answer(documents[0], status=201)
     return answer(OrderAnswers(documents), status=batch_status([d.status for d in documents]))
+
+
+def _used(platform: Platform, client: str, quote: Any) -> None:
+    """Its promise was kept: the quote of an order that was just accepted is live no more."""
+    platform.exposure.used(
+        client=client,
+        seller=quote["seller"],
+        carrier=quote["carrier"],
+        face_fen=quote["face_fen"],
+        until_s=int(datetime.fromisoformat(quote["valid_until"]).timestamp()),
+    )
 
 
 @get("/orders", opt={"scope": "orders:read"})

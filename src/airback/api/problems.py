@@ -113,9 +113,7 @@ def written(
     """A refusal as status, body and headers (without the body's media type)."""
     document = problem(refused, language=language, incident=incident)
     headers = {"Content-Language": "zh-CN" if language == "zh" else "en", "Cache-Control": "no-store"}
-    retry_after_s = (
-        refused.retry_after_s if isinstance(refused, Limited) else _RETRY_AFTER_S.get(refused.code)
-    )
+    retry_after_s = refused.retry_after_s or _RETRY_AFTER_S.get(refused.code)
     if retry_after_s is not None:
         headers["Retry-After"] = str(retry_after_s)
     if document.status == 401:

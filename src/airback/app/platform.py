@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,15 +16,18 @@ from airback.adapters.keys.files import FileKeys
 from airback.app import presence
 from airback.app.far_sides import Connected, connect
 from airback.app.settings import Settings
+from airback.domain.ids import new_reference
 from airback.domain.ports.carrier import Carrier, Subscribers
 from airback.domain.ports.messenger import Messenger
 from airback.domain.ports.rail import Rail
 from airback.domain.refusals import Refused
 from airback.market.pauses import Pauses
 from airback.pricing.cards import RateCard, card_in_force, parse_card
+from airback.pricing.exposure import Exposure
 from airback.pricing.facts import Market
 from airback.queries.price_facts import PriceFacts
 from airback.queries.verify import Finding, Verification, verify, verify_since_mark
+from airback.store import exposure as store_of_exposure
 from airback.store import pauses as store_of_pauses
 from airback.store import pool as pools
 from airback.store.embedded import ensure_running
@@ -60,6 +64,13 @@ class Platform:
     _facts: PriceFacts | None = None
     _market: Market = field(default_factory=Market)
     _market_at: float = -1e9
+    exposure: Exposure = field(init=False)
+    _process: str = field(init=False)
+    _sharing: bool = False
+
+    def __post_init__(self) -> None:
+        self.exposure = Exposure(self.settings.exposure, lock=threading.Lock())
+        self._process = new_reference(entropy=self.entropy)
 
     @property
     def book(self) -> int:
@@ -102,7 +113,8 @@ class Platform:
         return [self._cards[version] for version in sorted(self._cards)]
 
     async def price_facts(self) -> Market:
-        """What prices read of the market and of sellers' classes, at most a few seconds old."""
+        """What prices read of the market and of sellers' classes, at most a few seconds old. As often this process's live
+        quotes are told to others."""
         if time.monotonic() - self._market_at >= _FACTS_FRESH_S:
             self._market_at = time.monotonic()  # others go on by what is known while this reads
             if self._facts is None:
@@ -112,7 +124,26 @@ class Platform:
             except Refused:
                 card = None
             self._market = await self._facts.read(self.pool, card=card, now=self.now())
+            await self._share()
         return self._market
+
+    async def _share(self) -> None:
+        """Tell the other processes what this one has counted, and hear of theirs; one at a time, so that nothing older is
+        written over what is newer."""
+        if self._sharing:
+            return
+        self._sharing = True
+        try:
+            await store_of_exposure.share(
+                self.pool,
+                self.exposure,
+                book=self.book,
+                process=self._process,
+                wanted=self._market.wanted_fen(),
+                now=self.now(),
+            )
+        finally:
+            self._sharing = False
 
     async def pauses(self) -> Pauses:
         """What is paused, at most a few seconds old."""

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -62,7 +62,14 @@ class Child:
         self.log.close()
 
 
-def start(name: str, arguments: Sequence[str], *, data_dir: Path, timeout_s: float = 180) -> Child:
+def start(
+    name: str,
+    arguments: Sequence[str],
+    *,
+    data_dir: Path,
+    environment: Mapping[str, str] | None = None,
+    timeout_s: float = 180,
+) -> Child:
     """Start `airback ARGUMENTS` and wait until it has announced itself as `name`. Raises ProcessFailed.
 
     A worker announces itself as `work-PID`, since several may run on one database.
@@ -76,7 +83,7 @@ def start(name: str, arguments: Sequence[str], *, data_dir: Path, timeout_s: flo
         stdin=subprocess.PIPE,
         stdout=log,
         stderr=log,
-        env={**os.environ, CHILD_MARK: "1"},
+        env={**os.environ, **(environment or {}), CHILD_MARK: "1"},
         start_new_session=True,
     )
     deadline = time.monotonic() + timeout_s

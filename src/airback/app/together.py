@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -17,11 +17,12 @@ from airback.app.settings import Settings
 
 @dataclass(slots=True)
 class Running:
-    """What runs: addresses, and the children that are ours to stop."""
+    """What runs: addresses, and the children that are ours to stop. `environment`: settings of theirs beside our own."""
 
     settings: Settings
     database_url: str = ""
     children: dict[str, Child] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def sandbox_url(self) -> str:
@@ -42,7 +43,9 @@ class Running:
             "serve": ["serve"] if at is None else ["serve", "--port", str(at)],
             "work": ["work"],
         }[name]
-        child = self.children[name] = processes.start(name, arguments, data_dir=self.settings.data_dir)
+        child = self.children[name] = processes.start(
+            name, arguments, data_dir=self.settings.data_dir, environment=self.environment
+        )
         return child
 
     def stop(self, name: str) -> None:

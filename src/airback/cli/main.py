@@ -267,7 +267,9 @@ def build_parser() -> argparse.ArgumentParser:
         "reconcile", parents=[shared, machine], help="lay a far side's statement beside our own rows"
     )
     reconcile.add_argument(
-        "--statement", required=True, metavar="FILE", help="CSV, camt.053 XML or Alipay's daily bill"
+        "--statement",
+        metavar="FILE",
+        help="CSV, camt.053 XML or Alipay's daily bill; without it a live outlet is asked",
     )
     ours = reconcile.add_mutually_exclusive_group(required=True)
     ours.add_argument("--ours", metavar="FILE", help="our own rows, in any of these formats")
@@ -275,7 +277,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--live", action="store_true", help="our own books; the result is kept and becomes work"
     )
     reconcile.add_argument(
-        "--far-side", metavar="NAME", help="such as rail:alipay or carrier:cmcc (for --live)"
+        "--far-side", metavar="NAME", help="such as rail:alipay, carrier:cmcc, outlet:NAME (for --live)"
     )
     reconcile.add_argument(
         "--day", type=_day, metavar="DAY", help="day in China; default: what the statement says"

@@ -45,4 +45,12 @@ PRICE_REFUSALS: Final = (
         "请使所指档位不低于前一档。",
         "Let the tier that is named not lie below the one before it.",
     ),
+    Refusal(
+        "exposure_full",
+        429,
+        "未使用的报价已达上限。",
+        "Too much is promised in quotes that are not used yet.",
+        "请先使用已有的报价,或待其过期(约十分钟)后再询价。",
+        "Use the quotes you have, or ask again when they have expired, which takes about ten minutes.",
+    ),
 )

@@ -768,13 +768,15 @@ REFUSALS: Final[dict[str, Refusal]] = {refusal.code: refusal for refusal in _TAB
 
 
 class Refused(Exception):
-    """Something was refused. `code` is a key of `REFUSALS`; `field` names the input, `row` (from 1) its place in a batch."""
+    """Something was refused. `code` is a key of `REFUSALS`; `field` names the input, `row` (from 1) its place in a batch,
+    `retry_after_s` when asking again makes sense, where this one refusal knows."""
 
     def __init__(self, code: str, *, field: str | None = None, row: int | None = None) -> None:
         super().__init__(code)
         self.refusal = REFUSALS[code]
         self.field = field
         self.row = row
+        self.retry_after_s: int | None = None
 
     @property
     def code(self) -> str:
@@ -784,5 +786,5 @@ class Refused(Exception):
     def at(self, *, field: str | None, row: int | None = None) -> "Refused":
         """The same refusal, with what it says of its own, at another place."""
         moved = Refused(self.code, field=field, row=row)
-        moved.refusal = self.refusal
+        moved.refusal, moved.retry_after_s = self.refusal, self.retry_after_s
         return moved

@@ -62,6 +62,22 @@ STATEMENT_REFUSALS: Final = (
         "Compare the two files; what was imported is not replaced.",
     ),
     Refusal(
+        "statement_not_given",
+        502,
+        "渠道没有给出对账单。",
+        "The outlet gave no statement.",
+        "请核对其通知地址,或向渠道索取当日的文件后用 --statement 导入。",
+        "Check the address it is told at, or ask it for that day's file and import it with --statement.",
+    ),
+    Refusal(
+        "statement_day_open",
+        409,
+        "该日尚未结束,还不能索取对账单。",
+        "That day is not over yet; its statement cannot be asked for.",
+        "请在次日(北京时间零点后)再取。",
+        "Ask on the next day, China's time.",
+    ),
+    Refusal(
         "xml_unsafe",
         422,
         "XML 文件含有 DTD 或实体,未予读取。",

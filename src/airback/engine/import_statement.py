@@ -4,7 +4,7 @@ One transaction writes the statement, its rows that need a person, the breaks, a
 settles the clearing account. The same file again changes nothing; another file for a day that is in is refused.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any, Final
@@ -113,13 +113,13 @@ async def _ours(
     conn: Any, *, book: int, far_side: str, period: Period, theirs: pl.DataFrame
 ) -> tuple[pl.DataFrame, list[str]]:
     """(what we hold to be executed in the period or under a reference of the statement, references still open)."""
-    rows = await conn.fetch(SQL.executed_since, book, far_side, period.since - _REACH, period.until)
+    rows = await _since(conn, book=book, far_side=far_side, since=period.since - _REACH, until=period.until)
     known = {row["ref"] for row in rows}
     others = theirs["reference"].drop_nulls().unique()
     missing = others.filter(~others.is_in(list(known))).to_list() if known else others.to_list()
     listed = set(others.to_list())
     if missing:
-        rows = [*rows, *await conn.fetch(SQL.executed_refs, book, far_side, missing)]
+        rows = [*rows, *await _named(conn, book=book, far_side=far_side, refs=missing)]
     executed = [
         row
         for row in rows
@@ -142,6 +142,51 @@ async def _ours(
         schema=SCHEMA,
     )
     return frame, pending
+
+
+async def _since(
+    conn: Any, *, book: int, far_side: str, since: datetime, until: datetime
+) -> Sequence[Mapping[str, Any]]:
+    """What a far side was asked for in a time and how it stands; of an outlet, its fills."""
+    outlet = _outlet(far_side)
+    if outlet is None:
+        found: Sequence[Mapping[str, Any]] = await conn.fetch(
+            SQL.executed_since, book, far_side, since, until
+        )
+        return found
+    first, last = ids.lowest_id(since), ids.lowest_id(until)
+    return [_fill(row) for row in await conn.fetch(SQL.filled_since, book, outlet, first, last)]
+
+
+async def _named(conn: Any, *, book: int, far_side: str, refs: Sequence[str]) -> Sequence[Mapping[str, Any]]:
+    """The same of given references, whenever it was."""
+    outlet = _outlet(far_side)
+    if outlet is None:
+        found: Sequence[Mapping[str, Any]] = await conn.fetch(SQL.executed_refs, book, far_side, refs)
+        return found
+    fills = [fill for ref in refs if (fill := ids.parse_public("fil", ref)) is not None]
+    return [_fill(row) for row in await conn.fetch(SQL.fills_by_id, book, outlet, fills)]
+
+
+def _outlet(far_side: str) -> str | None:
+    port, _, name = far_side.partition(":")
+    return name if port == "outlet" else None
+
+
+def _fill(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A fill as a movement: what the outlet pays, when its delivery was learned of."""
+    if row["state"] == "delivered":
+        result = "reversed" if row["result"] == "reversed" else "succeeded"
+    else:
+        result = "open" if row["state"] in ("reserved", "delivering") else "failed"
+    return {
+        "ref": ids.public("fil", row["id"]),
+        "kind": "transfer",
+        "amount_fen": row["pays_fen"],
+        "far_ref": None,
+        "result": result,
+        "at": row["at"] or row["created_at"],
+    }
 
 
 def _moved(statement: Statement) -> tuple[int, int, int]:
@@ -203,7 +248,7 @@ async def _recheck(
     late = [row["reference"] for row in waiting if not row["ours"] and row["reference"] is not None]
     executed = {
         row["ref"]
-        for row in await conn.fetch(SQL.executed_refs, book, far_side, late)
+        for row in await _named(conn, book=book, far_side=far_side, refs=late)
         if row["result"] in ("succeeded", "reversed")
     } | set(ours["reference"].drop_nulls().to_list())
     came = [row["id"] for row in waiting if row["reference"] in (listed if row["ours"] else executed)]

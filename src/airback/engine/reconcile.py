@@ -2,7 +2,8 @@
 
 A rail's payment stands on `clearing:<rail>` from our side; the statement takes from it what really moved, its charges
 too. What is left there is exactly the breaks that stand open and what no statement has covered yet. A carrier has no
-clearing account: what it delivered stands on `delivered` of the asset, and a correction is made there.
+clearing account: what it delivered stands on `delivered` of the asset, and a correction is made there. What an outlet
+took was paid from its deposit, and is corrected there.
 """
 
 from typing import Any, Final
@@ -11,7 +12,7 @@ from airback.domain import ids
 from airback.domain.assets import airtime
 from airback.engine.batch import Batch
 from airback.engine.records import Letter, OpenBreak
-from airback.ledger.accounts import Account, account, safeguarded
+from airback.ledger.accounts import Account, account, deposit, safeguarded
 from airback.reconciliation.breaks import Correction
 
 #: Where a correction goes; `nothing` posts nothing.
@@ -52,6 +53,16 @@ def resolve_break(batch: Batch, after: dict[str, Any], *, proposal: str) -> None
     if correction is not Correction.NOTHING and broken.left_fen != 0:
         debit, credit = _sides(broken, correction)
         batch.post("correct", subject=broken.id, debit=debit, credit=credit, amount_fen=abs(broken.left_fen))
+        if broken.far_side.startswith("outlet:"):  # a deposit is somebody else's money, and stays covered
+            backing = (safeguarded(), account("cash:own"))
+            debit, credit = backing if broken.left_fen > 0 else backing[::-1]
+            batch.post(
+                "correct_backing",
+                subject=broken.id,
+                debit=debit,
+                credit=credit,
+                amount_fen=abs(broken.left_fen),
+            )
     batch.resolved.append((broken.id, str(correction), proposal))
 
 
@@ -62,6 +73,11 @@ def _sides(broken: OpenBreak, correction: Correction) -> tuple[Account, Account]
     if port == "rail":
         stands, against = account(f"clearing:{name}"), account(_AGAINST[correction])
         return (stands, against) if more_than_moved else (against, stands)
+    if port == "outlet":
+        # An outlet states no charges of ours: what it does not owe goes back to its deposit.
+        code = "loss" if correction is Correction.FEE else _AGAINST[correction]
+        stands, against = deposit(name), account(code)
+        return (against, stands) if more_than_moved else (stands, against)
     asset = airtime(name, "card" if broken.kind == "redeem" else "balance")
     # A carrier charges no fee in airtime: what it kept is lost.
     code = "loss" if correction is Correction.FEE else _AGAINST[correction]

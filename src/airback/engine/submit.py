@@ -579,11 +579,21 @@ async def _over_daily_limit(
     now: datetime,
 ) -> set[int]:
     """Orders that would take their seller above the day's limit, in the order they came. One statement when nothing is
-    limited. The day is China's."""
+    limited. The day is China's. A balance counts for its seller and for its number, which is proven to be theirs: under
+    other names, of other clients too, it is the same account."""
     limits = await _daily_limits(conn, book=book, now=now)
     day = now.astimezone(CHINA).replace(hour=0, minute=0, second=0, microsecond=0)
     over: set[int] = set()
-    for asset in sorted({_asset(one.draft) for one in standing} & set(limits)):
+    every = [one for one in standing if _asset(one.draft) in limits]
+    if not every:
+        return over
+    await price_caps.lock(
+        conn,
+        book=book,
+        sellers=sorted({sellers[one.draft.seller_ref] for one in every}),
+        numbers=sorted({one.draft.number for one in every if one.draft.number is not None}),
+    )
+    for asset in sorted({_asset(one.draft) for one in every}):
         limited = [one for one in standing if _asset(one.draft) == asset]
         ids = sorted({sellers[one.draft.seller_ref] for one in limited})
         carrier, product = asset
@@ -592,13 +602,22 @@ async def _over_daily_limit(
                 conn, book=book, sellers=ids, since=day, carrier=carrier, product=product
             )
         )
+        numbers = sorted({one.draft.number for one in limited if one.draft.number is not None})
+        of_number: dict[str, int] = {}
+        if numbers:
+            of_number |= await price_caps.sold_of_numbers(
+                conn, book=book, numbers=numbers, since=day, carrier=carrier
+            )
         for one in limited:
-            seller = sellers[one.draft.seller_ref]
-            total_fen = sold.get(seller, 0) + one.draft.terms.face_fen
-            if total_fen > limits[asset]:
+            seller, number = sellers[one.draft.seller_ref], one.draft.number
+            face_fen = one.draft.terms.face_fen
+            brought = sold.get(seller, 0), 0 if number is None else of_number.get(number, 0)
+            if max(brought) + face_fen > limits[asset]:
                 over.add(one.order_id)
-            else:
-                sold[seller] = total_fen
+                continue
+            sold[seller] = brought[0] + face_fen
+            if number is not None:
+                of_number[number] = brought[1] + face_fen
     return over
 
 

@@ -76,6 +76,10 @@ class Market:
         """The class of a seller."""
         return self._classes.get(seller, self._lowest)
 
+    def wanted_fen(self) -> dict[str, int]:
+        """Face value that outlets want open, by carrier."""
+        return {carrier: open_fen for carrier, (open_fen, _) in self._wanted.items()}
+
     def of(self, carrier: str, product: str, seller_class: str | None = None) -> Facts:
         """The facts for an asset and a class of sellers; None leaves the class out."""
         key = (carrier, product, seller_class)

@@ -12,6 +12,7 @@ from airback.domain.ports.messenger import Messenger
 from airback.domain.ports.rail import Rail
 from airback.market.pauses import Pauses
 from airback.pricing.cards import RateCard
+from airback.pricing.exposure import Exposure
 from airback.pricing.facts import Market
 
 
@@ -49,6 +50,10 @@ class Platform(Protocol):
     @property
     def messenger(self) -> Messenger:
         """Tells people things."""
+
+    @property
+    def exposure(self) -> Exposure:
+        """Live quotes, counted."""
 
     async def rate_card(self) -> RateCard:
         """The published rate card in force, at most a few seconds old. Raises `Refused` `not_bought` when none is."""

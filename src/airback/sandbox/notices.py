@@ -1,12 +1,15 @@
 """The sandbox's outlet as a receiver of webhooks: `POST /outlet/hook`. It checks each signature as Standard Webhooks says
-and keeps its own account of what it was told, in its own file; a notice that comes twice counts once.
+and keeps its own account of what it was told, in its own file; a notice that comes twice counts once. Asked by a notice
+`statement.asked` it answers with that account of the time, signed in the same way.
 
 `POST /sandbox/outlet/secret` `{"secret"}` tells it what notices are signed with (the reseller does, when it has
 registered); `GET /sandbox/outlet/notices` reads its account: `{"notices", "fills", "delivered_fen", "pays_fen",
 "last"}`. Faults strike the far side `outlet`, operation `hook`.
 """
 
+import json
 import sqlite3
+from datetime import datetime
 from typing import Any, Final
 
 from standardwebhooks import Webhook
@@ -65,6 +68,8 @@ class NoticeDesk:
         except (WebhookVerificationError, ValueError):  # a header of another form raises ValueError
             return Reply.json(401, {"outcome": "not genuine"})
         data = said.get("data", {})
+        if said.get("type") == "statement.asked":
+            return self._statement(row[0], request, data)
         with self._book:
             self._book.execute(
                 "INSERT OR IGNORE INTO notices VALUES (?, ?, ?, ?, ?, ?)",
@@ -78,6 +83,29 @@ class NoticeDesk:
                 ),
             )
         return Reply.json(200, {"outcome": "taken"})
+
+    def _statement(self, secret: str, request: Request, data: dict[str, Any]) -> Reply:
+        """Its own account of what it was told, signed with the same secret under the id it was asked with."""
+        try:
+            since, until = (datetime.fromisoformat(str(data[name])) for name in ("since", "until"))
+        except (KeyError, ValueError):
+            raise Unreadable("a statement is asked for with since and until") from None
+        rows = self._book.execute(
+            "SELECT fill, pays_fen, at FROM notices WHERE fill IS NOT NULL ORDER BY at, fill"
+        )
+        fills = [
+            {"fill": fill, "pays_fen": pays_fen, "at": at}
+            for fill, pays_fen, at in rows
+            if since <= datetime.fromisoformat(at) < until
+        ]
+        body = json.dumps({"since": data["since"], "until": data["until"], "fills": fills})
+        ref = request.headers["webhook-id"]
+        signed = {
+            "webhook-id": ref,
+            "webhook-timestamp": str(int(request.now.timestamp())),
+            "webhook-signature": Webhook(secret).sign(ref, request.now, body),
+        }
+        return Reply(200, body.encode(), (("content-type", "application/json"), *signed.items()))
 
     async def show(self, request: Request) -> Reply:
         """`GET /sandbox/outlet/notices`."""

@@ -104,6 +104,23 @@ async def withdraw_promotion(
     return bool(await conn.fetchval(SQL.withdraw_promotion, book, promotion_id, by, reason, now))
 
 
+async def lock(
+    conn: asyncpg.Connection, *, book: int, sellers: Sequence[int], numbers: Sequence[str]
+) -> None:
+    """Nobody else counts on the room of these sellers and numbers until the transaction ends. Called once in it."""
+    await conn.execute(SQL.lock_sellers, book, sellers)
+    if numbers:
+        await conn.execute(SQL.lock_numbers, book, numbers)
+
+
+async def sold_of_numbers(
+    conn: asyncpg.Connection, *, book: int, numbers: Sequence[str], since: datetime, carrier: str
+) -> Mapping[str, int]:
+    """Face value brought of each of these numbers' balances since then, fen, whoever brought it. Locked before."""
+    rows = await conn.fetch(SQL.sold_of_numbers, book, numbers, lowest_id(since), carrier)
+    return {row["number"]: row["face_fen"] for row in rows}
+
+
 async def sold_since(
     conn: asyncpg.Connection,
     *,
@@ -113,9 +130,7 @@ async def sold_since(
     carrier: str,
     product: str,
 ) -> Mapping[int, int]:
-    """Face value each of the sellers brought of that asset since then, fen. The sellers stay locked until the transaction
-    ends."""
-    await conn.execute(SQL.lock_sellers, book, sellers)
+    """Face value each of the sellers brought of that asset since then, fen. Locked before."""
     rows = await conn.fetch(SQL.sold_since, book, sellers, lowest_id(since), carrier, product)
     return {row["seller"]: row["face_fen"] for row in rows}
 

@@ -77,6 +77,18 @@ WHERE book = $1 AND kind = 'arbitrage' AND closed_at IS NULL AND NOT subject = A
 -- One intake at a time for a seller whose airtime is limited, so that two never count on the same room.
 SELECT id FROM parties WHERE book = $1 AND id = ANY($2::bigint[]) ORDER BY id FOR NO KEY UPDATE
 
+-- name: lock_numbers
+-- The same for a number whose balance is limited, under whatever names of whichever clients it is sold.
+SELECT pg_advisory_xact_lock(hashtextextended('airback daily limit ' || n, $1::integer))
+FROM (SELECT unnest($2::text[]) AS n ORDER BY 1) AS numbers
+
+-- name: sold_of_numbers
+-- Face value that was brought of these numbers' balances since then, whoever brought it, of orders that did not end unharmed.
+SELECT number, sum(face_fen)::bigint AS face_fen FROM orders
+WHERE book = $1 AND number = ANY($2::text[]) AND id >= $3 AND carrier = $4 AND product = 'balance'
+  AND state NOT IN ('declined', 'cancelled', 'expired', 'failed')
+GROUP BY number
+
 -- name: sold_since
 -- Face value that sellers brought of an asset since then, of orders that did not end unharmed. An id tells its time, so the
 -- sellers' own index finds them.

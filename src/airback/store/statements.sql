@@ -33,6 +33,24 @@ LEFT JOIN LATERAL (SELECT result, amount_fen, far_ref, at FROM effect_results r
                    WHERE r.book = $1 AND r.effect_id = e.id AND r.applied ORDER BY r.n DESC LIMIT 1) r ON true
 WHERE e.book = $1 AND e.far_side = $2 AND e.ref = ANY($3::text[])
 
+-- name: filled_since
+-- Fills of one outlet with an id in [$3, $4), what the outlet pays for each, and how its delivery stands.
+SELECT f.id, f.state, f.pays_fen, f.created_at, r.result, r.at
+FROM fills f
+LEFT JOIN LATERAL (SELECT r.result, r.at FROM effects e, effect_results r
+                   WHERE e.book = $1 AND e.order_id = f.order_id AND e.fill_id = f.id AND e.kind IN ('transfer', 'redeem')
+                     AND r.book = $1 AND r.effect_id = e.id AND r.applied ORDER BY e.id DESC, r.n DESC LIMIT 1) r ON true
+WHERE f.book = $1 AND f.outlet = $2 AND f.id >= $3 AND f.id < $4
+
+-- name: fills_by_id
+-- The same for given fills, whenever they were.
+SELECT f.id, f.state, f.pays_fen, f.created_at, r.result, r.at
+FROM fills f
+LEFT JOIN LATERAL (SELECT r.result, r.at FROM effects e, effect_results r
+                   WHERE e.book = $1 AND e.order_id = f.order_id AND e.fill_id = f.id AND e.kind IN ('transfer', 'redeem')
+                     AND r.book = $1 AND r.effect_id = e.id AND r.applied ORDER BY e.id DESC, r.n DESC LIMIT 1) r ON true
+WHERE f.book = $1 AND f.outlet = $2 AND f.id = ANY($3::bigint[])
+
 -- name: known_references
 -- References of a far side that some earlier statement has already dealt with.
 SELECT reference FROM breaks WHERE book = $1 AND far_side = $2 AND reference = ANY($3::text[])

@@ -1,8 +1,10 @@
 """Webhooks against a real server that checks each signature with the standard's own library."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -24,12 +26,31 @@ class Receiver:
         self.taken: list[tuple[str, str]] = []
         self.next = ""
         self.paths: list[str] = []
+        self.fills: list[dict[str, Any]] = []
 
     def received(self) -> list[tuple[str, str]]:
         return self.taken
 
+    def received_fill(self, fill: str, pays_fen: int, at: datetime, *, reversed: bool = False) -> None:
+        self.fills.append({"fill": fill, "pays_fen": pays_fen, "at": at.isoformat(), "reversed": reversed})
+
     def misbehave(self, what: str) -> None:
         self.next = what
+
+    def account(self, ref: str, asked: dict[str, str], trick: str) -> bytes:
+        since, until = (datetime.fromisoformat(asked[name]) for name in ("since", "until"))
+        fills = [one for one in self.fills if since <= datetime.fromisoformat(one["at"]) < until]
+        times = {"since": asked["until"]} if trick == "elsewhen" else {}
+        body = "{}" if trick == "nonsense" else json.dumps({**asked, **times, "fills": fills})
+        secret = "whsec_" + "A" * 32 if trick == "forged" else SECRET
+        named = "z" * 26 if trick == "replayed" else ref
+        at = datetime.now(UTC)
+        head = (
+            f"HTTP/1.1 200 OK\r\ncontent-length: {len(body)}\r\nwebhook-id: {named}\r\n"
+            f"webhook-timestamp: {int(at.timestamp())}\r\n"
+            f"webhook-signature: {Webhook(secret).sign(named, at, body)}\r\n\r\n"
+        )
+        return (head + body).encode()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
@@ -40,12 +61,22 @@ class Receiver:
         self.paths.append(head[0])
         Webhook(SECRET).verify(body, headers)  # raises unless it is genuine and fresh
         trick, self.next = self.next, ""
+        said = json.loads(body)
+        if said["type"] == "statement.asked" and trick not in ("lose_answer", "refuse", "gone", "silent"):
+            writer.write(self.account(headers["webhook-id"], said["data"], trick))
+            await writer.drain()
+            writer.close()
+            return
         if trick in ("", "lose_answer"):
             self.taken.append((headers["webhook-id"], body.decode()))
         if trick != "lose_answer":
-            status = {"": "204 No Content", "refuse": "500 No", "gone": "410 Gone", "away": "302 Found"}[
-                trick
-            ]
+            status = {
+                "silent": "204 No Content",
+                "": "204 No Content",
+                "refuse": "500 No",
+                "gone": "410 Gone",
+                "away": "302 Found",
+            }[trick]
             writer.write(f"HTTP/1.1 {status}\r\nlocation: /elsewhere\r\ncontent-length: 0\r\n\r\n".encode())
             await writer.drain()
         writer.close()

@@ -17,6 +17,7 @@ from litestar.datastructures import State as AppState
 from airback.domain.ports.carrier import CodeCheck, CodeRefused, FarSideUnreachable, LineStatus
 from airback.market.pauses import Pauses
 from airback.pricing.cards import RateCard
+from airback.pricing.exposure import Exposure, Limits
 from airback.pricing.facts import Market
 from airback.store import pauses
 from airback.web.routes import SELLER_ROUTERS
@@ -59,6 +60,7 @@ class StagePlatform:
     card: RateCard = CARD
     former: list[RateCard] = field(default_factory=list)
     market: Market = field(default_factory=Market)
+    exposure: Exposure = field(default_factory=lambda: Exposure(Limits()))
     ahead: timedelta = timedelta(0)
     settings: Any = field(default_factory=lambda: SimpleNamespace(operator="Test"))
     book: int = 1

@@ -12,16 +12,22 @@ import ipaddress
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
-from typing import Final
+from typing import Annotated, Final
 from urllib.parse import urlsplit
 
+import msgspec
 from standardwebhooks import Webhook
+from standardwebhooks.webhooks import WebhookVerificationError
 
-from airback.adapters.http.client import AnswerLost, HttpFarSide, NotSent
-from airback.domain.effects import Outcome, Result
-from airback.domain.ports.outlet import Notice
+from airback.adapters.http.client import AnswerLost, HttpAnswer, HttpFarSide, NotSent
+from airback.domain.effects import Kind, Outcome, Result
+from airback.domain.money import MAX_FEN
+from airback.domain.ports.carrier import FarSideUnreachable, StatementLine
+from airback.domain.ports.outlet import Event, Notice, StatementAsk
 
 MOST_ANSWER_BYTES: Final = 4096
+#: Some hundred thousand fills.
+MOST_STATEMENT_BYTES: Final = 32 << 20
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _GONE: Final = 410
 
@@ -30,6 +36,27 @@ Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 
 class PrivateAddress(Exception):
     """The name leads into a network that customers may not reach through us."""
+
+
+class _NoAddress(Exception):
+    """The name leads nowhere now."""
+
+
+class _Fill(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    fill: Annotated[str, msgspec.Meta(pattern=r"^fil_[0-9A-Z]{13}$")]
+    pays_fen: Annotated[int, msgspec.Meta(gt=0, le=MAX_FEN)]
+    at: Annotated[datetime, msgspec.Meta(tz=True)]
+    reversed: bool = False
+    reference: Annotated[str, msgspec.Meta(max_length=64)] = ""
+
+
+class _Statement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    since: Annotated[datetime, msgspec.Meta(tz=True)]
+    until: Annotated[datetime, msgspec.Meta(tz=True)]
+    fills: list[_Fill]
+
+
+_read_statement: Final = msgspec.json.Decoder(_Statement).decode
 
 
 async def resolve_name(host: str, port: int) -> Sequence[str]:
@@ -51,7 +78,7 @@ def check_address(text: str, *, allow_loopback: bool) -> None:
 
 
 class WebhookOutlet:
-    """Tells any outlet at its own address. `allow_loopback` is for a sandbox on this machine; `now` dates the tries."""
+    """Tells and asks any outlet at its own address. `allow_loopback` is for a sandbox on this machine; `now` dates the tries."""
 
     def __init__(
         self,
@@ -68,6 +95,62 @@ class WebhookOutlet:
 
     async def tell(self, notice: Notice) -> Outcome:
         """Tell; see `airback.domain.ports.outlet.Outlet`."""
+        try:
+            answer = await self._post(notice, most_answer_bytes=MOST_ANSWER_BYTES)
+        except PrivateAddress:
+            return Outcome(Result.FAILED, code="hook_private")
+        except _NoAddress:
+            return Outcome(Result.UNKNOWN, code="not_sent")
+        except NotSent as error:
+            return Outcome(Result.UNKNOWN, code="not_sent", exchanges=(error.exchange,))
+        except AnswerLost as error:
+            return Outcome(Result.UNKNOWN, code="answer_lost", exchanges=(error.exchange,))
+        except ValueError:
+            return Outcome(Result.FAILED, code="hook_refused")
+        told = {"status": answer.status}
+        if 200 <= answer.status < 300:
+            return Outcome(Result.SUCCEEDED, detail=told, exchanges=(answer.exchange,))
+        result = Result.FAILED if answer.status == _GONE else Result.UNKNOWN
+        return Outcome(result, code="hook_refused", detail=told, exchanges=(answer.exchange,))
+
+    async def statement(self, ask: StatementAsk) -> Sequence[StatementLine]:
+        """Ask by a signed notice `statement.asked`; the answer is signed with the same secret under the same id."""
+        since, until = ask.since.astimezone(UTC), ask.until.astimezone(UTC)
+        body = msgspec.json.encode(
+            {"type": Event.STATEMENT, "timestamp": self._now(), "data": {"since": since, "until": until}}
+        ).decode()
+        try:
+            answer = await self._post(
+                Notice(ask.ref, ask.url, ask.secret, body), most_answer_bytes=MOST_STATEMENT_BYTES
+            )
+        except (PrivateAddress, _NoAddress, NotSent, AnswerLost, ValueError) as error:
+            raise FarSideUnreachable(far_side="outlet", reason=type(error).__name__) from None
+        if not 200 <= answer.status < 300:
+            raise FarSideUnreachable(far_side="outlet", reason=f"answered with {answer.status}")
+        if not answer.body:
+            raise FarSideUnreachable(far_side="outlet", reason="gives no statement")
+        try:
+            Webhook(ask.secret).verify(answer.body, dict(answer.headers))
+        except (WebhookVerificationError, ValueError):
+            raise FarSideUnreachable(far_side="outlet", reason="statement is not signed by it") from None
+        if answer.headers.get("webhook-id") != ask.ref:  # an answer to another question, sent again
+            raise FarSideUnreachable(far_side="outlet", reason="statement answers another question")
+        try:
+            said = _read_statement(answer.body)
+        except msgspec.DecodeError:
+            raise FarSideUnreachable(far_side="outlet", reason="statement cannot be read") from None
+        if (said.since, said.until) != (since, until) or not all(
+            since <= one.at < until for one in said.fills
+        ):
+            raise FarSideUnreachable(far_side="outlet", reason="statement is of another time")
+        return [
+            StatementLine(one.fill, Kind.TRANSFER, one.pays_fen, one.reference, one.at, one.reversed)
+            for one in said.fills
+        ]
+
+    async def _post(self, notice: Notice, *, most_answer_bytes: int) -> HttpAnswer:
+        """One signed request. Raises `PrivateAddress`, `_NoAddress`, `NotSent`, `AnswerLost`; ValueError for an address
+        that cannot be written."""
         parts = urlsplit(notice.url)
         host, scheme = parts.hostname or "", parts.scheme
         try:
@@ -76,16 +159,18 @@ class WebhookOutlet:
                 addresses = await self._resolve(host, port)
             for address in addresses:
                 check_address(address, allow_loopback=self._allow_loopback)
-        except (PrivateAddress, KeyError, ValueError):
-            return Outcome(Result.FAILED, code="hook_private")
-        except (OSError, TimeoutError, UnicodeError):
-            addresses = ()
+        except (KeyError, ValueError) as error:
+            if isinstance(error, UnicodeError):
+                raise _NoAddress from None
+            raise PrivateAddress(host) from None
+        except (OSError, TimeoutError):
+            raise _NoAddress from None
         if not addresses:
-            return Outcome(Result.UNKNOWN, code="not_sent")
+            raise _NoAddress
         if scheme == "http" and not all(
             ipaddress.ip_address(one.partition("%")[0]).is_loopback for one in addresses
         ):
-            return Outcome(Result.FAILED, code="hook_private")
+            raise PrivateAddress(host)
         at = self._now().astimezone(UTC)
         headers = {
             "content-type": "application/json",
@@ -98,23 +183,12 @@ class WebhookOutlet:
             base_url=f"{scheme}://{parts.netloc}",
             timeout_s=self._timeout_s,
             concurrency=1,
-            most_answer_bytes=MOST_ANSWER_BYTES,
+            most_answer_bytes=most_answer_bytes,
             address=(host, addresses[0], port),
             now=self._now,
         )
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         try:
-            answer = await far_side.call("POST", path, content=notice.body.encode(), headers=headers)
-        except NotSent as error:
-            return Outcome(Result.UNKNOWN, code="not_sent", exchanges=(error.exchange,))
-        except AnswerLost as error:
-            return Outcome(Result.UNKNOWN, code="answer_lost", exchanges=(error.exchange,))
-        except ValueError:
-            return Outcome(Result.FAILED, code="hook_refused")
+            return await far_side.call("POST", path, content=notice.body.encode(), headers=headers)
         finally:
             await far_side.close()
-        told = {"status": answer.status}
-        if 200 <= answer.status < 300:
-            return Outcome(Result.SUCCEEDED, detail=told, exchanges=(answer.exchange,))
-        result = Result.FAILED if answer.status == _GONE else Result.UNKNOWN
-        return Outcome(result, code="hook_refused", detail=told, exchanges=(answer.exchange,))

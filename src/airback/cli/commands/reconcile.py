@@ -24,13 +24,18 @@ async def run(arguments: argparse.Namespace) -> int:
     if arguments.live and not arguments.far_side:
         say("airback reconcile: --live needs --far-side, such as rail:alipay or carrier:cmcc")
         return 2
+    if arguments.statement is None and not (
+        arguments.live and arguments.far_side.startswith("outlet:") and arguments.day
+    ):
+        say("airback reconcile: --statement is needed, save with --live --far-side outlet:NAME --day DAY")
+        return 2
     try:
         with progress_bars(_STAGES, quiet=arguments.json) as progress:
             out = None if arguments.out is None else Path(arguments.out)
             if arguments.live:
                 report = await live_reconciling.reconcile_live(
                     data=arguments.data,
-                    statement=Path(arguments.statement),
+                    statement=None if arguments.statement is None else Path(arguments.statement),
                     far_side=arguments.far_side,
                     day=arguments.day,
                     progress=progress,

@@ -437,6 +437,7 @@ POSTING: Final = MappingProxyType(
         "deposit_back": Word("退还保证金", "Deposit paid back"),
         "credit_line": Word("渠道授信", "Credit line"),
         "credit_line_backing": Word("授信的备付金", "Safeguarded for a credit line"),
+        "correct_backing": Word("更正的备付金", "Safeguarded for a correction"),
         "float": Word("自有资金", "Operator's float"),
         "settle": Word("对账结算", "Settled by a statement"),
         "correct": Word("对账更正", "Corrected by two people"),

@@ -198,7 +198,7 @@ async def take_amount(request: Request[Any, Any, Any]) -> Response[str] | Respon
         payee_name=payee.name,
     )
     try:
-        await prices.offer(visit.platform, draft, seller_ref=number, now=visit.now)
+        await prices.check(visit.platform, draft, seller_ref=number, now=visit.now)
     except Refused as refused:
         errors["amount" if refused.field == "face_fen" else refused.field or "quote"] = refused.refusal
         return await amount_page(visit, number, form, errors, line=line)

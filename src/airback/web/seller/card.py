@@ -47,7 +47,7 @@ async def take_card(request: Request[Any, Any, Any]) -> Response[str] | Response
         payee_name=payee.name,
     )
     try:
-        await prices.offer(visit.platform, draft, seller_ref=seller_ref(visit), now=visit.now)
+        await prices.check(visit.platform, draft, seller_ref=seller_ref(visit), now=visit.now)
     except Refused as refused:
         errors["face" if refused.field == "face_fen" else refused.field or "quote"] = refused.refusal
         return await card_page(visit, form, errors)

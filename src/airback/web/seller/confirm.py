@@ -145,6 +145,14 @@ async def _submit(visit: Visit, draft: Draft, quote: Quote, code: str | None) ->
         )
     except Refused as refused:
         return refused
+    if isinstance(answer, Accepted) and not answer.replayed:
+        platform.exposure.used(
+            client=prices.CLIENT,
+            seller=quote.seller,
+            carrier=quote.carrier,
+            face_fen=quote.face_fen,
+            until_s=int(quote.valid_until.timestamp()),
+        )
     return answer
 
 

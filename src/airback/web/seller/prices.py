@@ -87,11 +87,29 @@ async def estimate(
     return Estimate(body["net_fen"])
 
 
+async def check(platform: Platform, draft: Draft, *, seller_ref: str, now: datetime) -> None:
+    """Raise `Refused` for a draft that gets no price; nothing is signed and nothing counted."""
+    await _priced(platform, draft, seller_ref=seller_ref, now=now)
+
+
 async def offer(platform: Platform, draft: Draft, *, seller_ref: str, now: datetime) -> Quote:
-    """A fresh signed quote for a draft. Raises `Refused`."""
+    """A fresh signed quote for a draft. Raises `Refused`, `exposure_full` too."""
+    body = await _priced(platform, draft, seller_ref=seller_ref, now=now)
+    platform.exposure.take(
+        client=CLIENT,
+        seller=body["seller"],
+        carrier=draft.carrier,
+        face_fen=draft.face_fen,
+        until_s=int(datetime.fromisoformat(body["valid_until"]).timestamp()),
+        now_s=int(now.timestamp()),
+    )
+    return read_quote(sign_quote(body, keys=platform.keys))
+
+
+async def _priced(platform: Platform, draft: Draft, *, seller_ref: str, now: datetime) -> dict[str, Any]:
     market, seller = await platform.price_facts(), f"{CLIENT}/{seller_ref}"
     await _bought(platform, carrier=draft.carrier, province=draft.province, rail=draft.rail, now=now)
-    body = make_quote(
+    return make_quote(
         book=platform.book,
         card=await platform.rate_card(),
         ask=QuoteAsk(
@@ -109,7 +127,6 @@ async def offer(platform: Platform, draft: Draft, *, seller_ref: str, now: datet
         quote_id=ids.new_reference(entropy=platform.entropy),
         issued_at=now,
     )
-    return read_quote(sign_quote(body, keys=platform.keys))
 
 
 async def _bought(
