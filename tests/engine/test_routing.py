@@ -100,7 +100,8 @@ async def test_an_outlet_that_refuses_leaves_the_pool_and_comes_back_by_probes(m
     assert (await delivered(market))["shop"] >= watch.probes
     assert await market.pool.fetchval(alarm) == 0
     actions = [
-        row["action"] for row in await market.pool.fetch("SELECT action FROM events WHERE order_id IS NULL")
+        row["action"]
+        for row in await market.pool.fetch("SELECT action FROM events WHERE order_id IS NULL ORDER BY seq")
     ]
     assert "engine:outlet:resting" in actions
     assert actions[-1] == "engine:outlet:well"
