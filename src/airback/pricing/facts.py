@@ -76,6 +76,10 @@ class Market:
         """The class of a seller."""
         return self._classes.get(seller, self._lowest)
 
+    def published(self, carrier: str, product: str) -> Facts:
+        """The facts a price is published by: those of a seller who has sold nothing yet."""
+        return self.of(carrier, product, self._lowest)
+
     def of(self, carrier: str, product: str, seller_class: str | None = None) -> Facts:
         """The facts for an asset and a class of sellers; None leaves the class out."""
         key = (carrier, product, seller_class)
