@@ -37,9 +37,7 @@ def made(sales: dict[Leaf, list[tuple[int, int, int]]]) -> dict[Leaf, Facts]:
     return leaves
 
 
-def shares_of(
-    leaves: dict[Leaf, Facts], pool: frozenset[Leaf]
-) -> tuple[dict[int, int], dict[int, int]]:
+def shares_of(leaves: dict[Leaf, Facts], pool: frozenset[Leaf]) -> tuple[dict[int, int], dict[int, int]]:
     """Face and orders by seller."""
     faces: dict[int, int] = {}
     orders: dict[int, int] = {}

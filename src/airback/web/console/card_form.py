@@ -150,7 +150,8 @@ class Entry:
         """What stands in it, with its unit."""
         if self.kind == "flag":
             return "✓" if self.text else "–"
-        return f"{self.text} {self.unit}".strip() if self.text else "–"
+        text = self.text.replace("-", "−") if self.kind == "percent" else self.text
+        return f"{text} {self.unit}".strip() if text else "–"
 
 
 @dataclass(frozen=True, slots=True)
