@@ -430,3 +430,11 @@ async def test_a_card_of_an_earlier_time_is_given_the_factors_it_lacks_and_its_p
     assert "没有这些因素" not in (await chen.get(f"{draft}/edit")).text
     assert (await change(chen, draft, **{"factors.cap.on": "on"})).status_code == 303
     assert (await document_of(chen, draft))["factors"]["cap"]["on"] is True
+
+
+async def test_a_document_with_a_key_twice_is_not_taken(desk: World, chen: Person) -> None:
+    draft = await start(chen)
+    text = json.dumps(await document_of(chen, draft)).replace('"fee": {', '"fee": {"rate_ppm": 990000, ', 1)
+    assert json.loads(text)["fee"]["rate_ppm"] == 30_000  # the last one counts, the first one is read
+    answer = await chen.post(f"{draft}/edit", form="json", revision="1", name="双十一", document=text)
+    assert answer.status_code == 422

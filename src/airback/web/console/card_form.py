@@ -47,6 +47,8 @@ _CANDIDATES: Final[Mapping[str, tuple[str, ...]]] = {
     "rates_ppm": tuple(airtime(carrier, product) for carrier in CARRIERS for product in PRODUCTS),
     "carriers_ppm": tuple(CARRIERS),
 }
+#: What the rows of a list are in ascending order by.
+_ENDS: Final = ("upto_fen", "from_fen", "least_face_fen")
 #: What is about the figures, below them: zh-CN, English.
 _ABOUT: Final = frozenset({"source", "note", "zh", "en", "range_ppm"})
 
@@ -288,7 +290,7 @@ def _settle_rows(made: dict[str, Any], spare: Mapping[Keys, dict[str, Any]], gon
 
 def _its_place(rows: list[dict[str, Any]], fresh: Mapping[str, Any]) -> int:
     """Where a new row goes: bands stand in ascending order, of which one without an end is the last."""
-    for key in ("upto_fen", "from_fen", "least_face_fen"):
+    for key in _ENDS:
         if key not in fresh:
             continue
         value = fresh[key]
