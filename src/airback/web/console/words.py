@@ -52,7 +52,7 @@ class Word:
 
     def text(self, language: str) -> str:
         """The word in `zh` or `en`."""
-        return self.zh if language.startswith("zh") else self.en
+        return typeset(self.zh) if language.startswith("zh") else self.en
 
 
 _S = OrderState
