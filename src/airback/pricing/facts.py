@@ -72,6 +72,11 @@ class Market:
         self._lowest = lowest
         self._known: dict[tuple[str, str, str | None], Facts] = {}
 
+    @property
+    def empty(self) -> bool:
+        """Whether nobody is known to want anything."""
+        return not self._wanted
+
     def class_of(self, seller: str) -> str | None:
         """The class of a seller."""
         return self._classes.get(seller, self._lowest)
