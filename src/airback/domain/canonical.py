@@ -20,7 +20,7 @@ def canonical(value: Any) -> bytes:
     return _encode(value)
 
 
-def read_single(text: str, *, fraction: Callable[[str], Any] = float) -> object:
+def read_single(text: str, *, fraction: Callable[[str], Any] | None = None) -> object:
     """JSON in which no key stands twice: of two a person may read the first, and a program the last. `fraction` reads a number
     with a point. Raises ValueError, RecursionError."""
     value: object = json.loads(
