@@ -213,6 +213,28 @@ async def test_a_quote_holds_the_facts_of_its_moment_and_the_sellers_class(desk:
         assert replay(check_quote(quote, keys=desk.keys, now=desk.now()).document, desk.card) == []
 
 
+async def test_the_published_table_is_what_a_new_seller_is_offered(desk: Desk, api: Api) -> None:
+    document = copy.deepcopy(dict(desk.card.document))
+    for n, one in enumerate(document["factors"]["standing"]["classes"]):
+        one["rate_ppm"] = 7_000 + 1_000 * n  # also who has sold nothing yet gets a share
+    desk.card = parse_card(document)
+    desk.market = Market(
+        wanted={"cmcc": (50_000_000, 840_000), "ctcc": (50_000_000, 990_000)},
+        caps={("cucc", "card"): Cap(820_000, "双十一")},
+        lowest="basic",
+    )
+    rows = (await api.call("GET", "/v1/rates", key="")).json()["rates"]
+    shown = {
+        row["carrier"]: row["net_fen"]
+        for row in rows
+        if (row["product"], row["face_fen"], row["rail"]) == ("card", 10_000, "alipay")
+    }
+    assert len(shown) == 4
+    for carrier, net_fen in shown.items():
+        quote = (await api.post("/v1/quotes", {**CARD, "carrier": carrier})).json()["quote"]
+        assert quote["net_fen"] == net_fen, carrier
+
+
 async def test_one_second_offers_the_same_price_to_all_and_another_card_another(desk: Desk, api: Api) -> None:
     asks = [{**CARD, "seller_ref": f"user-{n}", "card_number": str(20_261_102_000_000 + n)} for n in range(3)]
     answers = [(await api.post("/v1/quotes", ask)).json()["quote"] for ask in asks]

@@ -9,11 +9,13 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import psutil
 import pytest
 
 from airback.app.demo import DEFAULT_SEED
 from airback.app.street import plan
+from airback.store.embedded import ensure_running
 
 pytestmark = [
     pytest.mark.xdist_group("demo"),  # they share one run of the demo
@@ -82,6 +84,19 @@ def test_every_attempt_ends_closed_or_refused_by_name_and_both_sides_agree(
 def test_when_the_command_ends_no_process_remains(calm: tuple[Path, dict[str, Any]]) -> None:
     data, _ = calm
     assert left_over(data) == []
+
+
+async def test_quotes_read_what_outlets_want(calm: tuple[Path, dict[str, Any]]) -> None:
+    data, _ = calm
+    with ensure_running(data) as server:
+        conn = await asyncpg.connect(server.url)
+        rows = await conn.fetch("SELECT quote::jsonb AS quote FROM orders")
+        await conn.close()
+    quotes = [json.loads(row["quote"]) for row in rows]
+    bids = [quote["facts"]["outlet_ppm"] for quote in quotes if quote["facts"]["outlet_ppm"] is not None]
+    # whoever comes in the first half second, before the demands are known, is offered the card's own price
+    assert len(bids) * 2 > len(quotes) > 0
+    assert all(quote["rate_ppm"] <= (quote["facts"]["outlet_ppm"] or 10**6) - 10_000 for quote in quotes)
 
 
 def test_killing_the_worker_changes_nothing_but_the_time(

@@ -99,3 +99,35 @@ async def test_prices_read_demand_the_best_bid_and_the_class(street: Street) -> 
     none = await facts.read(street.pool, card=None, now=now + timedelta(days=30))
     assert none.class_of("test/s1") is None  # and no demand is open any more
     assert none.of("cmcc", "card").outlet_ppm is None
+
+
+async def test_bids_that_no_order_goes_to_bound_prices_only_where_there_is_no_other(street: Street) -> None:
+    now = datetime.now(UTC)
+    await street.pool.execute("DELETE FROM open_demands")
+    await street.demands("cmcc", 10_000, price_ppm=960_000, outlet="shop")
+    await street.demands("cmcc", 20_000, price_ppm=900_000, outlet="shop2")
+
+    async def read() -> tuple[int | None, int | None]:
+        found = (await PriceFacts(book=BOOK).read(street.pool, card=CARD, now=now)).of("cmcc", "card")
+        return found.demand_fen, found.outlet_ppm
+
+    async def pause(outlet: str) -> None:
+        await street.pool.execute(
+            "INSERT INTO pauses (book, id, kind, subject, reason_zh, reason_en, since, begun_by) "
+            "VALUES ($1, (SELECT 1 + count(*) FROM pauses), 'outlet', $2, '检修', 'repair', $3, 'a')",
+            BOOK, outlet, now - timedelta(minutes=1),
+        )  # fmt: skip
+
+    assert await read() == (30_000, 960_000)
+    await street.pool.execute(
+        "INSERT INTO outlet_health (book, outlet, state, since, until, rests, probes_taken, taken, refused, taken_before, refused_before) "
+        "VALUES ($1, 'shop', 'resting', $2, $3, 1, 0, 0, 0, 0, 0)",
+        BOOK, now, now + timedelta(minutes=1),
+    )  # fmt: skip
+    assert await read() == (20_000, 900_000)
+    await street.pool.execute("UPDATE outlet_health SET until = $1", now)  # it may be probed again
+    assert await read() == (30_000, 960_000)
+    await pause("shop")
+    assert await read() == (20_000, 900_000)
+    await pause("shop2")
+    assert await read() == (0, 960_000)

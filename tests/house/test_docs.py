@@ -71,6 +71,20 @@ def test_every_airback_command_on_a_page_exists() -> None:
     assert named and not missing
 
 
+def test_every_address_of_the_api_is_on_its_page() -> None:
+    code = "".join(path.read_text("utf-8") for path in sorted((ROOT / "src/airback/api").glob("*.py")))
+    page = re.sub(r"{[a-z_]+}", "{}", (ROOT / "docs" / "api.md").read_text(encoding="utf-8"))
+    served = {
+        (verb.upper(), re.sub(r"{[a-z_]+:[a-z]+}", "{}", path))
+        for verb, path in re.findall(r'@(get|post|delete)\(\s*"(/[^"]*)"', code)
+        if path not in ("/healthz", "/readyz")
+        and not path.startswith("/notifications/")  # a rail calls those
+    }
+    assert len(served) > 25
+    verbs = {path: {verb for verb, other in served if other == path} for _, path in served}
+    assert not {path for path in verbs if not re.search(rf"/v1{re.escape(path)}(?![/\w-])", page)}
+
+
 def test_every_setting_on_a_page_is_read_by_the_code(modules: list[Module]) -> None:
     named = {name for page in pages() for name in SETTING.findall(page.read_text(encoding="utf-8"))}
     elsewhere = [*(ROOT / "tests").rglob("*.py"), *(ROOT / "tools").iterdir()]

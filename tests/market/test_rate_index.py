@@ -37,12 +37,15 @@ def made(sales: dict[Leaf, list[tuple[int, int, int]]]) -> dict[Leaf, Facts]:
     return leaves
 
 
-def sellers_of(leaves: dict[Leaf, Facts], pool: frozenset[Leaf]) -> dict[int, int]:
-    together: dict[int, int] = {}
+def shares_of(leaves: dict[Leaf, Facts], pool: frozenset[Leaf]) -> tuple[dict[int, int], dict[int, int]]:
+    """Face and orders by seller."""
+    faces: dict[int, int] = {}
+    orders: dict[int, int] = {}
     for leaf in pool:
-        for seller, face in leaves[leaf].sellers.items():
-            together[seller] = together.get(seller, 0) + face
-    return together
+        for together, of_leaf in ((faces, leaves[leaf].sellers), (orders, leaves[leaf].orders)):
+            for seller, part in of_leaf.items():
+                together[seller] = together.get(seller, 0) + part
+    return faces, orders
 
 
 @settings(max_examples=300)
@@ -53,14 +56,14 @@ def test_no_cell_and_no_difference_of_cells_is_about_too_few(
     leaves = made(sales)
     cells = publish(leaves, PRIVACY)
     for cell in cells:
-        sellers = sellers_of(leaves, cell.leaves)
-        assert len(sellers) >= PRIVACY.least_sellers
-        assert max(sellers.values()) * 1_000_000 <= sum(sellers.values()) * PRIVACY.most_share_ppm
+        for parts in shares_of(leaves, cell.leaves):
+            assert len(parts) >= PRIVACY.least_sellers
+            assert max(parts.values()) * 1_000_000 <= sum(parts.values()) * PRIVACY.most_share_ppm
     # cells never overlap, so a difference of two is one of them whole
     for one, other in combinations(cells, 2):
         assert not one.leaves & other.leaves
         for difference in (one.leaves - other.leaves, other.leaves - one.leaves):
-            assert PRIVACY.allows(sellers_of(leaves, difference))
+            assert PRIVACY.allows(*shares_of(leaves, difference))
     # of a carrier everything is in some cell, or nothing is: there is no rest that a total from elsewhere would give away
     for carrier in {leaf.carrier for leaf in leaves}:
         shown = {leaf for cell in cells if cell.carrier == carrier for leaf in cell.leaves}
@@ -111,6 +114,15 @@ def test_one_seller_with_most_of_the_face_is_not_published() -> None:
     leaf = Leaf("cmcc", "1", "44", "0")
     leaves = made(sold(leaf, range(5)))
     leaves[leaf].add(seller=9, rate_ppm=700_000, orders=1, face_fen=10_000_000)
+    assert publish(leaves, PRIVACY) == []
+
+
+def test_one_seller_with_most_of_the_orders_is_not_published() -> None:
+    leaf = Leaf("cmcc", "1", "44", "0")
+    leaves = made(sold(leaf, range(5)))
+    assert len(publish(leaves, PRIVACY)) == 1
+    # Little face, many orders: the quartiles, which count orders, would be this seller's own rates.
+    leaves[leaf].add(seller=9, rate_ppm=700_000, orders=100, face_fen=10_000)
     assert publish(leaves, PRIVACY) == []
 
 

@@ -117,7 +117,7 @@ async def rates(request: Request[Any, Any, Any]) -> Response[bytes]:
     reading.query(request)
     card = await platform.rate_card()
     market = await platform.price_facts()
-    table = [Rate(**row) for row in public_rate_table(card, at=platform.now(), facts=market.of)]
+    table = [Rate(**row) for row in public_rate_table(card, at=platform.now(), facts=market.published)]
     document = Rates(card.version, card.effective_from, AGREEMENT, table)
     return answer(document, cached_s=_RATES_KEPT_S)
 

@@ -127,9 +127,11 @@ async def matrix(request: Request[Any, Any, Any]) -> Response[bytes]:
     """The comparison matrix, for everybody."""
     platform = platform_of(request)
     reading.query(request)
-    card = await _card(platform)
+    card, market = await _card(platform), await platform.price_facts()
     async with platform.pool.acquire() as conn:
-        tables = await queries.matrix(conn, book=platform.book, card=card, at=platform.now(), public=True)
+        tables = await queries.matrix(
+            conn, book=platform.book, card=card, at=platform.now(), public=True, facts=market.published
+        )
     document = matrix_document(tables, language=problems.language_of(request))
     return answer(document, cached_s=_MATRIX_KEPT_S)
 

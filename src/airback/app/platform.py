@@ -37,6 +37,8 @@ from airback.store.problems import TROUBLE
 _SQL = load("books.sql")
 _CARDS_FRESH_S = 2.0
 _FACTS_FRESH_S = 3.0
+#: The first demands of a market that was empty bound prices sooner.
+_EMPTY_FRESH_S = 0.5
 #: A rotation of keys is seen so much later; each look costs a quote about a fortieth of its time.
 _KEYS_TRUSTED_S = 0.05
 
@@ -115,7 +117,8 @@ class Platform:
     async def price_facts(self) -> Market:
         """What prices read of the market and of sellers' classes, at most a few seconds old. As often this process's live
         quotes are told to others."""
-        if time.monotonic() - self._market_at >= _FACTS_FRESH_S:
+        fresh_s = _EMPTY_FRESH_S if self._market.empty else _FACTS_FRESH_S
+        if time.monotonic() - self._market_at >= fresh_s:
             self._market_at = time.monotonic()  # others go on by what is known while this reads
             if self._facts is None:
                 self._facts = PriceFacts(book=self.book)

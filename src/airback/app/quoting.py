@@ -1,7 +1,6 @@
 """`airback quote` and `airback quote verify`: a price from the published rate card, and its proof without a database."""
 
 import base64
-import json
 import os
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -15,6 +14,7 @@ from airback.app.opening import open_installation
 from airback.app.platform import database
 from airback.app.settings import Settings
 from airback.domain import ids
+from airback.domain.canonical import read_single
 from airback.domain.money import PPM
 from airback.domain.ports.keys import Verifier
 from airback.domain.refusals import Refused
@@ -153,25 +153,10 @@ def read_document(path: Path) -> object:
         with path.open("rb") as file:
             content = file.read(_MOST_BYTES + 1)
         if len(content) <= _MOST_BYTES:
-            value: object = json.loads(
-                content.decode(), object_pairs_hook=_without_duplicates, parse_constant=_no_number
-            )
-            return value
+            return read_single(content.decode())
     except (OSError, ValueError, RecursionError):
         pass
     raise Refused("document_unreadable", field=path.name)
-
-
-def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Of two fields with one name a person may read the first, and a program the last."""
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a field stands twice")
-    return found
-
-
-def _no_number(text: str) -> float:
-    raise ValueError(text)
 
 
 def write_document(path: Path, value: Any) -> None:

@@ -4,7 +4,8 @@ Object keys sorted by code point, no white space, UTF-8, no escapes beyond JSON'
 integers, booleans, null, lists and objects; a float is refused, since two machines may print it differently.
 """
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -17,6 +18,26 @@ def canonical(value: Any) -> bytes:
     """Canonical bytes of a JSON value. Raises TypeError for a float or any type outside JSON."""
     _refuse_floats(value)
     return _encode(value)
+
+
+def read_single(text: str, *, fraction: Callable[[str], Any] | None = None) -> object:
+    """JSON in which no key stands twice: of two a person may read the first, and a program the last. `fraction` reads a number
+    with a point. Raises ValueError, RecursionError."""
+    value: object = json.loads(
+        text, object_pairs_hook=_single, parse_float=fraction, parse_constant=_no_number
+    )
+    return value
+
+
+def _single(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key stands twice")
+    return found
+
+
+def _no_number(text: str) -> Any:
+    raise ValueError(text)
 
 
 def _refuse_floats(value: Any) -> None:

@@ -1,7 +1,8 @@
 """The open rate index: what sellers were paid, published so that nobody can be found in it.
 
 Orders of one week fall into leaves (carrier, face band, province, expiry band). What is published is a *partition*: cells
-that never overlap, each of at least `least_sellers` sellers of whom none has more than `most_share_ppm` of the face.
+that never overlap, each of at least `least_sellers` sellers of whom none has more than `most_share_ppm` of the face, nor of
+the orders: quartiles count orders, so that somebody with most of them would have their own rates printed.
 Leaves that are too small are put together: the provinces of one expiry band, then the expiry bands of one face band,
 then the face bands of a carrier. Where what was put together is still too small, the smallest published neighbour is
 taken in with it (complementary suppression) until it is large enough; a carrier where even that does not help has no
@@ -35,20 +36,23 @@ class Leaf(NamedTuple):
 
 @dataclass(slots=True)
 class Facts:
-    """What a leaf holds: face by seller in fen, and orders by rate in ppm."""
+    """What a leaf holds: face by seller in fen, orders by seller, and orders by rate in ppm."""
 
     sellers: Counter[int] = field(default_factory=Counter)
+    orders: Counter[int] = field(default_factory=Counter)
     rates: Counter[int] = field(default_factory=Counter)
 
     def add(self, *, seller: int, rate_ppm: int, orders: int, face_fen: int) -> None:
         """Count a seller's orders at one rate, rounded down to the step that is published."""
         self.sellers[seller] += face_fen
+        self.orders[seller] += orders
         self.rates[rate_ppm - rate_ppm % RATE_STEP_PPM] += orders
 
 
 @dataclass(frozen=True, slots=True)
 class Privacy:
-    """The least number of sellers behind a published figure, and the most of its face that one of them may have."""
+    """The least number of sellers behind a published figure, and the most of its face and of its orders that one of them may
+    have."""
 
     least_sellers: int = 10
     most_share_ppm: int = 250_000
@@ -59,11 +63,12 @@ class Privacy:
                 "a published figure stands for three sellers or more, none with more than all of it"
             )
 
-    def allows(self, sellers: Mapping[int, int]) -> bool:
-        """Whether a figure about these sellers (seller → face) may be published."""
-        if len(sellers) < self.least_sellers:
-            return False
-        return max(sellers.values()) * PPM <= sum(sellers.values()) * self.most_share_ppm
+    def allows(self, sellers: Mapping[int, int], orders: Mapping[int, int]) -> bool:
+        """Whether a figure about these sellers (seller → face, seller → orders) may be published."""
+        return len(sellers) >= self.least_sellers and all(
+            max(parts.values()) * PPM <= sum(parts.values()) * self.most_share_ppm
+            for parts in (sellers, orders)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +99,7 @@ def publish(leaves: Mapping[Leaf, Facts], privacy: Privacy) -> list[Cell]:
             shown_of_face: list[frozenset[Leaf]] = []
             left_of_face: frozenset[Leaf] = frozenset()
             for provinces in _by(of_face, ("expiry",)):
-                large = [leaf for leaf in provinces if privacy.allows(leaves[leaf].sellers)]
+                large = [leaf for leaf in provinces if _allowed([leaf], leaves, privacy)]
                 small = frozenset(provinces) - frozenset(large)
                 kept, rest = _take_in([frozenset({leaf}) for leaf in large], small, leaves, privacy)
                 shown_of_face += kept
@@ -125,11 +130,18 @@ def _take_in(
         return shown, small
     neighbours = sorted(shown, key=lambda pool: (len(_sellers(pool, leaves)), sorted(pool)))
     pool = small
-    while not privacy.allows(_sellers(pool, leaves)):
+    while not _allowed(pool, leaves, privacy):
         if not neighbours:
             return [], pool
         pool |= neighbours.pop(0)
     return [*neighbours, pool], frozenset()
+
+
+def _allowed(pool: Iterable[Leaf], leaves: Mapping[Leaf, Facts], privacy: Privacy) -> bool:
+    orders: Counter[int] = Counter()
+    for leaf in pool:
+        orders.update(leaves[leaf].orders)
+    return privacy.allows(_sellers(pool, leaves), orders)
 
 
 def _sellers(pool: Iterable[Leaf], leaves: Mapping[Leaf, Facts]) -> Counter[int]:

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Any, Final, TypeVar
 
 from airback.domain.assets import CARRIERS, PRODUCTS
-from airback.domain.money import MAX_FEN, PPM, share_ceil, share_floor
+from airback.domain.money import MAX_FEN, PPM
 from airback.domain.refusals import Refused
 
 MOST_RATES: Final = 100
@@ -91,14 +91,6 @@ class Terms:
             ) and rate.least_fen <= face_fen <= rate.most_fen:
                 return rate.price_ppm
         return None
-
-    def brings_fen(self, *, carrier: str, product: str, face_fen: int) -> int | None:
-        """What of its price reaches us for one fill, after its fee: rounded against us both times."""
-        price = self.price_ppm(carrier=carrier, product=product, face_fen=face_fen)
-        if price is None:
-            return None
-        pays = share_floor(face_fen, price)
-        return max(0, pays - share_ceil(face_fen, self.fee_ppm) - self.fee_fen)
 
     @property
     def carriers(self) -> frozenset[str]:

@@ -5,14 +5,13 @@ or Chinese. Every cell is text, so a long code stays what it is; a spreadsheet f
 has rounded (`1.23E+17`) is refused, not guessed.
 """
 
-import csv
-import io
 import re
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Final
 
 from airback.domain.assets import parse_carrier
+from airback.domain.delimited import rows_of
 from airback.domain.money import MoneyError, parse_yuan
 from airback.domain.numbers import parse_card_code, parse_card_number
 from airback.domain.refusals import Refused
@@ -74,34 +73,17 @@ def read_cards(content: bytes) -> list[CardRow | BadRow]:
     Raises Refused for the file as a whole: `text_not_decodable`, `columns_missing` (`field` names the column),
     `body_too_large` above `MOST_ROWS` rows.
     """
-    text = _decode(content)
-    first = text.split("\n", 1)[0]
-    delimiter = max(",;\t", key=first.count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-    try:
-        columns = _columns(next(reader, []))
-        rows: list[CardRow | BadRow] = []
-        seen: set[str] = set()
-        for cells in reader:
-            if not any(cell.strip() for cell in cells):
-                continue
-            if len(rows) >= MOST_ROWS:
-                raise Refused("body_too_large", row=len(rows) + 1)
-            rows.append(_row(len(rows) + 1, cells, columns, seen))
-    except csv.Error:
-        raise Refused("text_not_decodable") from None
-    return rows
-
-
-def _decode(content: bytes) -> str:
-    if content[:2] == b"PK" or b"\x00" in content[:4096]:
-        raise Refused("text_not_decodable")
-    for encoding in ("utf-8-sig", "gb18030"):
-        try:
-            return content.decode(encoding)
-        except UnicodeDecodeError:
+    lines = rows_of(content)
+    columns = _columns(next(lines, []))
+    rows: list[CardRow | BadRow] = []
+    seen: set[str] = set()
+    for cells in lines:
+        if not any(cell.strip() for cell in cells):
             continue
-    raise Refused("text_not_decodable")
+        if len(rows) >= MOST_ROWS:
+            raise Refused("body_too_large", row=len(rows) + 1)
+        rows.append(_row(len(rows) + 1, cells, columns, seen))
+    return rows
 
 
 def _columns(header: list[str]) -> dict[str, int]:

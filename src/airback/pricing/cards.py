@@ -272,6 +272,11 @@ def card_in_force(cards: Iterable[RateCard], now: datetime) -> RateCard:
     return max(in_force, key=lambda card: (card.effective_from, card.version))
 
 
+def lowest_class(card: RateCard) -> str | None:
+    """The class of a seller who has sold nothing yet; None where the card has no classes."""
+    return None if card.standing is None else card.standing.classes[0].name
+
+
 def in_force_from(document: Mapping[str, Any], moment: datetime) -> dict[str, Any]:
     """The document as it takes effect at that time, to the second: an older list that is published again counts anew."""
     at = moment.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat()

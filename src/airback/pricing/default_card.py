@@ -5,6 +5,8 @@ S1 and S2 are two Chinese trade articles on airtime buy-back. They describe a ma
 operator publishes a card of their own.
 """
 
+import copy
+from collections.abc import Mapping
 from typing import Any, Final
 
 DEFAULT_CARD: Final[dict[str, Any]] = {
@@ -270,3 +272,25 @@ DEFAULT_CARD: Final[dict[str, Any]] = {
     "card_faces_fen": [1_000, 2_000, 3_000, 5_000, 10_000, 20_000, 30_000, 50_000],
     "table_faces_fen": [1_000, 3_000, 5_000, 10_000, 20_000, 30_000, 50_000, 100_000],
 }
+
+
+def lacking(document: Mapping[str, Any]) -> list[str]:
+    """Factors of this card that another one's document, of an earlier time, has no part for."""
+    return [name for name in DEFAULT_CARD["factors"] if name not in document["factors"]]
+
+
+def completed(document: Mapping[str, Any]) -> dict[str, Any]:
+    """The document with the factors it lacks, each switched off, so that no price changes until a person turns one on.
+
+    Their sources come along; where the document calls something else by a source's name, the newer one gets a name of its own.
+    """
+    made: dict[str, Any] = copy.deepcopy(dict(document))
+    sources = made["sources"]
+    for name in lacking(document):
+        part = copy.deepcopy(DEFAULT_CARD["factors"][name])
+        said = DEFAULT_CARD["sources"][part["source"]]
+        source = part["source"]
+        while sources.setdefault(source, said) != said:
+            source = f"{source}+"
+        made["factors"][name] = part | {"on": False, "source": source}
+    return made

@@ -72,6 +72,11 @@ class Market:
         self._lowest = lowest
         self._known: dict[tuple[str, str, str | None], Facts] = {}
 
+    @property
+    def empty(self) -> bool:
+        """Whether nobody is known to want anything."""
+        return not self._wanted
+
     def class_of(self, seller: str) -> str | None:
         """The class of a seller."""
         return self._classes.get(seller, self._lowest)
@@ -79,6 +84,10 @@ class Market:
     def wanted_fen(self) -> dict[str, int]:
         """Face value that outlets want open, by carrier."""
         return {carrier: open_fen for carrier, (open_fen, _) in self._wanted.items()}
+
+    def published(self, carrier: str, product: str) -> Facts:
+        """The facts a price is published by: those of a seller who has sold nothing yet."""
+        return self.of(carrier, product, self._lowest)
 
     def of(self, carrier: str, product: str, seller_class: str | None = None) -> Facts:
         """The facts for an asset and a class of sellers; None leaves the class out."""

@@ -36,6 +36,11 @@ ASSUMPTIONS: Final = MappingProxyType(
             "Outlets pay what they paid; an order that the new price and margin put above that is refused as "
             "`no_outlet`. What the operator took for its own float it takes at cost.",
         ),
+        "facts_stay": (
+            "求购、渠道最高价、促销上限与卖家等级,按各报价上当时所记的计;报价上没有的,对应因素视同没有数据。",
+            "Demand, outlets' best bids, caps and sellers' classes count as they stand on each quote; what a quote does "
+            "not hold, of an earlier version for one, is no data to its factor.",
+        ),
         "left_out": (
             "尚在途的订单,以及报价无法读取的订单,两边都不计,只报数目。",
             "Orders still under way, and those whose quote cannot be read, count on neither side but by number.",

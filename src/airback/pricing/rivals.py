@@ -5,9 +5,7 @@ never changed: a later record stands beside it, a retraction names it. What foll
 with its arithmetic; a person proposes a rate card, another approves it.
 """
 
-import csv
 import hashlib
-import io
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +15,7 @@ from typing import Any, Final
 
 from airback.domain.assets import PRODUCTS, parse_carrier
 from airback.domain.canonical import canonical
+from airback.domain.delimited import rows_of
 from airback.domain.money import MAX_FEN, PPM, MoneyError, parse_yuan
 from airback.domain.refusals import Refused
 from airback.pricing.cards import RateCard, card_in_force
@@ -264,7 +263,7 @@ def read_file(content: bytes, *, now: datetime) -> list[NewRate | BadRow]:
     Raises Refused for the file as a whole: `text_not_decodable`, `columns_missing` (`field` names the column),
     `body_too_large` above `MOST_ROWS` rows.
     """
-    table = read_sheet(content) if looks_like(content) else _delimited(content)
+    table = read_sheet(content) if looks_like(content) else rows_of(content)
     lines = [cells for cells in table if any(cell.strip() for cell in cells)]
     if not lines:
         raise Refused("columns_missing", field=_NEEDED[0])
@@ -288,24 +287,6 @@ def read_file(content: bytes, *, now: datetime) -> list[NewRate | BadRow]:
             bad = Refused(refused.code, field=refused.field, row=row)
             found.append(BadRow(row, bad, tuple(cell[:MOST_SOURCE] for cell in cells[:20])))
     return found
-
-
-def _delimited(content: bytes) -> list[list[str]]:
-    if b"\x00" in content[:4096] or content[:4] == b"\xd0\xcf\x11\xe0":
-        raise Refused("text_not_decodable")
-    for encoding in ("utf-8-sig", "gb18030"):
-        try:
-            text = content.decode(encoding)
-            break
-        except UnicodeDecodeError:
-            continue
-    else:
-        raise Refused("text_not_decodable")
-    delimiter = max(",;\t", key=text.split("\n", 1)[0].count)
-    try:
-        return list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
-    except csv.Error:
-        raise Refused("text_not_decodable") from None
 
 
 def _faces(text: str) -> tuple[int | None, int | None]:

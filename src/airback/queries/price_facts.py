@@ -6,7 +6,7 @@ from typing import Final
 import asyncpg
 
 from airback.domain.ids import public
-from airback.pricing.cards import RateCard
+from airback.pricing.cards import RateCard, lowest_class
 from airback.pricing.facts import Cap, Market
 from airback.store import price_caps
 from airback.store.named_sql import load
@@ -45,5 +45,5 @@ class PriceFacts:
             wanted=wanted,
             caps=caps,
             classes={} if standing is None else self._classes,
-            lowest=None if standing is None else standing.classes[0].name,
+            lowest=None if card is None else lowest_class(card),
         )

@@ -10,6 +10,7 @@ import asyncpg
 from airback.domain.assets import BALANCE
 from airback.domain.ids import lowest_id
 from airback.pricing.cards import RateCard, parse_card
+from airback.pricing.facts import FactsOf, neutral
 from airback.pricing.matrix import OWN, Cell, Table, build
 from airback.pricing.quotes import public_rate_table
 from airback.pricing.rivals import (
@@ -115,17 +116,24 @@ async def all_compared(
 
 
 async def matrix(
-    conn: asyncpg.Connection, *, book: int, card: RateCard | None, at: datetime, public: bool
+    conn: asyncpg.Connection,
+    *,
+    book: int,
+    card: RateCard | None,
+    at: datetime,
+    public: bool,
+    facts: FactsOf = neutral,
 ) -> list[Table]:
-    """The comparison matrix. For the public our own column has only what is published anyway: no volumes."""
-    own = {} if card is None else _published(card, at)
+    """The comparison matrix. For the public our own column has only what is published anyway: no volumes.
+    `facts` are those the published table is of."""
+    own = {} if card is None else _published(card, at, facts)
     if not public:
         own |= await _business(conn, book=book, at=at)
     return build(await rivals.list_cells(conn, book=book), own=own)
 
 
-def _published(card: RateCard, at: datetime) -> dict[tuple[str, str], Cell]:
-    table = public_rate_table(card, at=at)
+def _published(card: RateCard, at: datetime, facts: FactsOf) -> dict[tuple[str, str], Cell]:
+    table = public_rate_table(card, at=at, facts=facts)
     shares = [row["net_fen"] * 1_000_000 // row["face_fen"] for row in table]
     most = max(limits.most_fen for limits in card.limits.values())
     rails = {name: rail for name, rail in card.rails.items() if rail.factor.counts(at)}

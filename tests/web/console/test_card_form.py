@@ -132,3 +132,30 @@ def test_the_words_are_there_in_both_languages() -> None:
     for zh, en in zip(entries(DEFAULT_CARD, "zh"), entries(DEFAULT_CARD, "en"), strict=True):
         assert (zh.name, zh.text) == (en.name, en.text)
         assert not any("\u4e00" <= character <= "\u9fff" for character in en.label), en
+
+
+def test_a_class_is_added_in_its_place_and_one_that_is_emptied_goes() -> None:
+    classes = "factors.standing.classes"
+    emptied = ("name", "zh", "en", "least_face_fen", "least_orders", "rate_ppm")
+    moved, faults = sent(
+        DEFAULT_CARD,
+        **{f"{classes}.2.{key}": "" for key in emptied},
+        **{
+            f"{classes}.3.name": "bronze",
+            f"{classes}.3.zh": "铜牌客户",
+            f"{classes}.3.en": "Bronze",
+            f"{classes}.3.least_face_fen": "1000",
+            f"{classes}.3.least_orders": "2",
+            f"{classes}.3.rate_ppm": "0.2",
+            "factors.demand.bands.1.from_fen": "",
+            "factors.demand.bands.1.rate_ppm": "",
+        },
+    )
+    assert not faults
+    assert [one["name"] for one in moved["factors"]["standing"]["classes"]] == ["basic", "bronze", "silver"]
+    assert [band["from_fen"] for band in moved["factors"]["demand"]["bands"]] == [0, 100_000_000]
+
+
+def test_a_band_that_begins_where_another_does_is_named() -> None:
+    _, faults = sent(DEFAULT_CARD, **{"factors.demand.bands.1.from_fen": "0"})
+    assert list(faults) == ["factors.demand.bands.1.from_fen"]

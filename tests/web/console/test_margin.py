@@ -37,8 +37,8 @@ async def test_the_page_shows_every_line_and_what_it_comes_to(world: World) -> N
     person = await world.person("ada", "finance")
     page = said((await person.get("/console/margin?lang=en&by=outlet")).text)
     for part in (
-        "Platform fee Usual: 3–8 % of face (S1) ¥21.00 5.25%",
-        "Spread ¥12.88 3.22%",
+        "Platform fee Usual: 3–8 % of face (S1) ¥21.00 5.25 %",
+        "Spread ¥12.88 3.22 %",
         "Tax withheld –",
         "Rails' charges paid Usual: about 1 % (S1) −¥1.30",
         "Carrier rebate Usual: 0.5–1.5 % (S1) ¥3.00",
@@ -46,7 +46,7 @@ async def test_the_page_shows_every_line_and_what_it_comes_to(world: World) -> N
     ):
         assert part in page.replace("&#39;", "'"), part
     # 21.00 + 12.88 + 1.48 − 1.30 + 3.00 − 2.00 − 3.28 − 1.80 − 1.40 − 3.20 in the whole, four orders of 100 yuan
-    assert "Margin ¥25.38 6.345%" in page
+    assert "Margin ¥25.38 6.345 %" in page
     assert "yida" in page and "suxin" in page and "Of no segment" in page
     assert "Bad debt reckoned at 2.5%" in page and "¥10.00" in page
     assert "party:li-si" not in page and "li-si" in page

@@ -1,5 +1,6 @@
 """The pricing desk as a pricing person uses it: drafts, the form, previews, proposals, and the way back."""
 
+import copy
 import json
 import re
 from datetime import UTC, datetime, timedelta
@@ -11,7 +12,10 @@ import httpx
 import pytest
 
 from airback.adapters.keys.files import FileKeys
+from airback.pricing.cards import parse_card
 from airback.pricing.default_card import DEFAULT_CARD
+from airback.pricing.facts import Cap, Facts
+from airback.pricing.quotes import public_rate_table
 from tests.web.console import history
 from tests.web.console.world import BOOK, Person, World
 
@@ -387,3 +391,50 @@ async def test_a_scheduled_version_is_replaced_at_its_moment(desk: World, chen: 
     page = (await chen.get(PRICES)).text
     scheduled = page[page.index("已排期") : page.index("定价因素")]
     assert "versions/3" in scheduled and "versions/2" not in scheduled
+
+
+async def test_a_card_of_an_earlier_time_is_given_the_factors_it_lacks_and_its_prices_stay(
+    world: World,
+) -> None:
+    old = copy.deepcopy(DEFAULT_CARD)
+    for name in ("standing", "demand", "cap", "outlet"):
+        del old["factors"][name]
+    old["sources"]["own"] = "别处的话"
+    await publish(world, 1, old)
+    chen = await world.person("chen", "pricing")
+    assert (
+        "此价格表没有这些因素:客户等级、当前求购、促销期间上限、出货价上限".replace(":", "：")
+        in (await chen.get(f"{PRICES}/versions/1")).text
+    )
+    draft = await start(chen)
+    shown = await chen.get(f"{draft}/edit")
+    # the key Enter presses a form's first button: it saves, and adds nothing
+    assert shown.text.index('id="save"') < shown.text.index('value="lacking"')
+    faulty = await change(chen, draft, add="lacking", **{BASE: "九十"})
+    assert faulty.status_code == 422 and "standing" not in (await document_of(chen, draft))["factors"]
+    added = await change(chen, draft, add="lacking", **{BASE: "87.5"})
+    assert (added.status_code, added.headers["location"]) == (303, f"{draft}/edit")
+    form = fields(await chen.get(f"{draft}/edit"))
+    assert form["factors.standing.classes.2.rate_ppm"] == "0.8" and "factors.cap.on" not in form
+    made = await document_of(chen, draft)
+    assert made["factors"]["base"]["rates_ppm"]["cmcc.balance"] == 875_000
+    assert made["sources"]["own"] == "别处的话"
+    assert made["sources"][made["factors"]["demand"]["source"]] == DEFAULT_CARD["sources"]["own"]
+    before, after = parse_card(old), parse_card(made)
+    assert public_rate_table(before)[:1] != public_rate_table(after)[:1]  # what was typed counts
+    made["factors"]["base"] = old["factors"]["base"]
+    facts = Facts("gold", 10**8, 700_000, Cap(600_000, "x"))
+    assert public_rate_table(parse_card(made), facts=lambda carrier, product: facts) == public_rate_table(
+        before
+    )
+    assert "没有这些因素" not in (await chen.get(f"{draft}/edit")).text
+    assert (await change(chen, draft, **{"factors.cap.on": "on"})).status_code == 303
+    assert (await document_of(chen, draft))["factors"]["cap"]["on"] is True
+
+
+async def test_a_document_with_a_key_twice_is_not_taken(desk: World, chen: Person) -> None:
+    draft = await start(chen)
+    text = json.dumps(await document_of(chen, draft)).replace('"fee": {', '"fee": {"rate_ppm": 990000, ', 1)
+    assert json.loads(text)["fee"]["rate_ppm"] == 30_000  # the last one counts, the first one is read
+    answer = await chen.post(f"{draft}/edit", form="json", revision="1", name="双十一", document=text)
+    assert answer.status_code == 422

@@ -10,6 +10,11 @@ from airback.web.console.figures import Difference, differences
 
 #: Parts of a document that say nothing of its prices: the version and the time are given at publication.
 _GIVEN: Final = frozenset({"v", "version", "effective_from"})
+#: Yes and no, as a person reads them.
+_SAID: Final[Mapping[str | None, Mapping[str, str]]] = {
+    "true": {"zh": "是", "en": "Yes"},
+    "false": {"zh": "否", "en": "No"},
+}
 _ITEM: Final = re.compile(r"\[([0-9]+)\]")
 
 
@@ -47,13 +52,14 @@ def by_factor(
     for line in differences(_prices(before), _prices(after)):
         name = _ITEM.sub(lambda item: f".{int(item[1]) - 1}", line.path)
         part = next((path for path in titles if name == path or name.startswith(f"{path}.")), name)
-        found.setdefault(part, []).append(_line(line, name, part, labels))
+        found.setdefault(part, []).append(_line(line, name, part, labels, language))
     return [FactorDifference(part, titles.get(part, part), tuple(lines)) for part, lines in found.items()]
 
 
-def _line(line: Difference, name: str, part: str, labels: Mapping[str, str]) -> Line:
+def _line(line: Difference, name: str, part: str, labels: Mapping[str, str], language: str) -> Line:
     where = name.removeprefix(part).removeprefix(".") or part
-    return Line(labels.get(name, where), where, line.before, line.after)
+    before, after = (_SAID.get(text, {}).get(language, text) for text in (line.before, line.after))
+    return Line(labels.get(name, where), where, before, after)
 
 
 def _prices(document: Mapping[str, Any]) -> dict[str, Any]:

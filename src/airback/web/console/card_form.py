@@ -47,6 +47,8 @@ _CANDIDATES: Final[Mapping[str, tuple[str, ...]]] = {
     "rates_ppm": tuple(airtime(carrier, product) for carrier in CARRIERS for product in PRODUCTS),
     "carriers_ppm": tuple(CARRIERS),
 }
+#: What the rows of a list are in ascending order by.
+_ENDS: Final = ("upto_fen", "from_fen", "least_face_fen")
 #: What is about the figures, below them: zh-CN, English.
 _ABOUT: Final = frozenset({"source", "note", "zh", "en", "range_ppm"})
 
@@ -150,7 +152,8 @@ class Entry:
         """What stands in it, with its unit."""
         if self.kind == "flag":
             return "✓" if self.text else "–"
-        return f"{self.text} {self.unit}".strip() if self.text else "–"
+        text = self.text.replace("-", "−") if self.kind == "percent" else self.text
+        return f"{text} {self.unit}".strip() if text else "–"
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +172,12 @@ class Row:
             return None
         if not rest:
             return first.label, first.said
+        names = {str(entry.keys[-1]): entry.text for entry in self.entries}
+        if "zh" in names and "en" in names:
+            said = [entry.said for entry in rest if entry.kind != "text"]
+            return names["en" if first.label.isascii() else "zh"], ", ".join(said)
+        if first.keys[-1] == "upto_fen" and not first.text:
+            return "Above that" if first.label.isascii() else "更高面值", rest[0].said
         return f"{first.label} {first.said}", ", ".join(entry.said for entry in rest)
 
 
@@ -196,7 +205,9 @@ def in_order(document: Mapping[str, Any]) -> dict[str, Any]:
 
     def sorted_part(part: Any) -> Any:
         if isinstance(part, Mapping):
-            keys = sorted(part, key=lambda key: _PLACES.get(key, len(_PLACES)))
+            # a row of a list ends with its rate: what it is for comes before
+            row = "source" not in part and "rate_ppm" in part
+            keys = sorted(part, key=lambda key: (row and key == "rate_ppm", _PLACES.get(key, len(_PLACES))))
             return {key: sorted_part(part[key]) for key in keys}
         return [sorted_part(item) for item in part] if isinstance(part, list) else part
 
@@ -287,7 +298,7 @@ def _settle_rows(made: dict[str, Any], spare: Mapping[Keys, dict[str, Any]], gon
 
 def _its_place(rows: list[dict[str, Any]], fresh: Mapping[str, Any]) -> int:
     """Where a new row goes: bands stand in ascending order, of which one without an end is the last."""
-    for key in ("upto_fen", "from_fen", "least_face_fen"):
+    for key in _ENDS:
         if key not in fresh:
             continue
         value = fresh[key]
@@ -427,6 +438,8 @@ def _entry(keys: Keys, kind: str, text: str, language: str) -> Entry:
     elif len(keys) > 1 and str(keys[-2]) == "tiers_ppm":
         label = f"{last} 级城市" if second == 0 else f"Tier {last}"
     about = bool(_ABOUT & {str(key) for key in keys[-2:]}) and keys[0] != "sources"
+    if len(keys) > 3 and last in ("zh", "en"):  # the name of one row, which stands with its figures
+        about = False
     optional = kind in ("time", "words") or str(keys[-1]) == "upto_fen" or "unstated_days" in keys
     optional = optional or (len(keys) > 1 and str(keys[-2]) in _CANDIDATES)
     unit = _UNITS.get(kind, ("", ""))[second]

@@ -21,7 +21,7 @@ def figure_text(key: str, value: Any) -> str:
     """A value as text, by the unit at the end of its key."""
     if isinstance(value, int) and not isinstance(value, bool):
         if "ppm" in key:
-            return f"{percent(value)} %"
+            return f"{percent(value)} %".replace("-", "−")
         if "fen" in key:
             return f"¥{grouped_yuan(value)}"
         return str(value)

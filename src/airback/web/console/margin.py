@@ -139,7 +139,12 @@ def waterfall_chart(whole: Waterfall, *, language: str) -> dict[str, Any] | None
         "grid": {"left": 8, "right": 64, "top": 16, "bottom": 8, "containLabel": True},
         "tooltip": {"show": False},
         "xAxis": {"type": "value", "axisLabel": {"formatter": "@percent", "hideOverlap": True}},
-        "yAxis": {"type": "category", "inverse": True, "data": [*(name for name, _ in steps), left]},
+        "yAxis": {
+            "type": "category",
+            "inverse": True,
+            "data": [*(name for name, _ in steps), left],
+            "axisLabel": {"width": 104, "overflow": "break"},
+        },
         "series": [
             {"type": "bar", "stack": "all", "silent": True, "itemStyle": {"opacity": 0}, "data": unseen},
             {"type": "bar", "stack": "all", "data": above, "barMaxWidth": 22},

@@ -18,6 +18,7 @@ from airback.domain.refusals import Refused
 from airback.engine import draft as drafting
 from airback.engine.act import MOST_REASON
 from airback.pricing.cards import in_force_from, outside_sources, parse_card
+from airback.pricing.default_card import DEFAULT_CARD, completed, lacking
 from airback.pricing.schedule import check_schedule
 from airback.queries import console
 from airback.queries.console import CardRow
@@ -183,6 +184,7 @@ async def _draft_page(
             in_force=stands.get("version"),
             changes=by_factor(stands.get("document", {}), draft.document, language=language_of(request)),
             outside=outside_sources(card),
+            lacks=_lacks(draft.document, language_of(request)),
             ends=card.effective_until,
             scheduled=scheduled(versions, now=now),
             unfit=_unfit(draft, versions, now=now),
@@ -271,6 +273,7 @@ async def _edit_page(
         name=draft.name if form is None else form.text("name", most=200),
         groups=groups(draft.document, language=language, typed=typed, faults=found),
         sources=list(draft.document["sources"]),
+        lacks=_lacks(draft.document, language),
         faults=found,
         loose=unplaced(draft.document, found),
         by_json=by_json,
@@ -302,7 +305,10 @@ async def edit_form(request: AnyRequest, public: FromPath[str]) -> Response[Any]
             document, faults = filled(
                 draft.document, lambda name: form.text(name, most=MOST_BODY), language=language
             )
+        completes = not by_json and form.text("add", most=10) == "lacking"
         if not faults:
+            if completes:
+                document = completed(document)
             async with here.pool.acquire() as conn:
                 await drafting.save(
                     conn,
@@ -315,7 +321,7 @@ async def edit_form(request: AnyRequest, public: FromPath[str]) -> Response[Any]
                     roles=who.roles,
                     now=here.now(),
                 )
-            return go(f"{PRICES}/drafts/{public}?told=saved")
+            return go(f"{PRICES}/drafts/{public}{'/edit' if completes else '?told=saved'}")
         refused = None
     except Refused as found:
         refused = found
@@ -329,6 +335,11 @@ async def edit_form(request: AnyRequest, public: FromPath[str]) -> Response[Any]
         status=422 if refused is None else refused.refusal.status,
         document_text=(text or "") if by_json else None,
     )
+
+
+def _lacks(document: Mapping[str, Any], language: str) -> list[str]:
+    """Names of the factors that a newer card has and this one does not."""
+    return [DEFAULT_CARD["factors"][name]["zh" if language == "zh" else "en"] for name in lacking(document)]
 
 
 def _uploaded(form: Form) -> str:
@@ -444,6 +455,7 @@ async def _version_page(
             in_force=stands.get("version"),
             factors=factors(row.document, language=language_of(request)),
             outside=outside_sources(parse_card(row.document)),
+            lacks=_lacks(row.document, language_of(request)),
             changes=by_factor(stands.get("document", {}), row.document, language=language_of(request)),
             refused=refused,
             reason=reason,

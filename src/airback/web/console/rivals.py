@@ -279,9 +279,11 @@ async def _matrix(
 ) -> Response[Any]:
     here = platform(request)
     language = language_of(request)
-    card = await _card(request)
+    card, market = await _card(request), await here.price_facts()
     async with here.pool.acquire() as conn:
-        tables = await queries.matrix(conn, book=here.book, card=card, at=here.now(), public=False)
+        tables = await queries.matrix(
+            conn, book=here.book, card=card, at=here.now(), public=False, facts=market.published
+        )
         return await show(
             request,
             who,

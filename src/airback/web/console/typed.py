@@ -1,17 +1,18 @@
 """What people type into the console's forms, read strictly: documents as JSON, times on Beijing's clock."""
 
-import json
 from datetime import UTC, datetime
 from typing import Any
 
+from airback.domain.canonical import read_single
 from airback.domain.refusals import Refused
 from airback.web.templates import BEIJING
 
 
 def read_document(text: str) -> dict[str, Any]:
-    """A document's JSON. Raises Refused `field_invalid`; a number with a point is refused: the figures are integers."""
+    """A document's JSON. Raises Refused `field_invalid`; a number with a point is refused: the figures are integers;
+    so is a key that stands twice."""
     try:
-        document = json.loads(text, parse_float=_no_float, parse_constant=_no_float)
+        document = read_single(text, fraction=_no_fraction)
     except (ValueError, RecursionError):
         raise Refused("field_invalid", field="document") from None
     if not isinstance(document, dict):
@@ -35,5 +36,5 @@ def effective_at(text: str, *, now: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="seconds")
 
 
-def _no_float(text: str) -> Any:
+def _no_fraction(text: str) -> Any:
     raise ValueError(text)

@@ -52,7 +52,7 @@ class Word:
 
     def text(self, language: str) -> str:
         """The word in `zh` or `en`."""
-        return self.zh if language.startswith("zh") else self.en
+        return typeset(self.zh) if language.startswith("zh") else self.en
 
 
 _S = OrderState
@@ -200,6 +200,16 @@ PAUSE: Final = MappingProxyType(
 OUTLET_KIND: Final = MappingProxyType({"house": Word("平台自营", "House", BLUE)})
 
 BOOKED: Final = MappingProxyType({line: Word(*names) for line, names in BOOKED_NAMES.items()})
+BASE: Final = MappingProxyType(
+    {
+        "platform": Word("服务费与价差", "of fee and spread"),
+        "fee": Word("服务费", "of the fee"),
+        "spread": Word("价差", "of the spread"),
+        "face": Word("面值", "of face value"),
+        "net": Word("卖家净得", "of what the seller nets"),
+        "line": Word("报价扣项", "of the deduction"),
+    }
+)
 SHARE: Final = MappingProxyType({kind: Word(*names) for kind, names in SHARE_NAMES.items()})
 
 #: Kinds of ledger accounts: the first part of their code.
@@ -483,6 +493,7 @@ _TABLES: Final[Mapping[str, Mapping[Any, Word]]] = MappingProxyType(
         "booked": BOOKED,
         "segment": SEGMENT,
         "share": SHARE,
+        "base": BASE,
         "health": HEALTH,
         "passed": PASSED,
     }
@@ -540,6 +551,11 @@ class Words:
         if subject == "correction" and verb in _CORRECTION_VERBS:
             return _CORRECTION_VERBS[verb][self._second]
         return action
+
+    def base(self, code: str) -> str:
+        """What a share of an agreement is of: `platform`, or `line:vat`, a line that quotes deduct."""
+        kind, _, line = code.partition(":")
+        return f"{self.word('base', kind)} {line}".strip()
 
     def fact(self, key: str) -> str:
         """What a fact of the timeline is called; the key itself when the table does not know it."""

@@ -9,7 +9,8 @@ from airback.domain.assets import CARRIERS
 from airback.domain.refusals import Refused
 from airback.market.pauses import PauseKind
 from airback.orders.intake import AGREEMENT
-from airback.pricing.cards import RateCard
+from airback.pricing.cards import RateCard, lowest_class
+from airback.pricing.facts import Market
 from airback.pricing.schedule import spans
 from airback.queries.platform import Platform
 from airback.web.seller import prices
@@ -32,7 +33,7 @@ async def start(request: Request[Any, Any, Any]) -> Response[str]:
     """What can be sold, what it nets, how it goes."""
     visit = open_visit(request)
     card = await rate_card(visit.platform)
-    facts = (await visit.platform.price_facts()).of
+    facts = (await visit.platform.price_facts()).published
     shown = prices.hundred(card, language=visit.language, now=visit.now, facts=facts) if card else []
     return visit.show("landing.html", {"prices": shown, "paused": await _paused(visit, card)})
 
@@ -60,7 +61,7 @@ async def rates(request: Request[Any, Any, Any]) -> Response[str]:
     """The published rate table."""
     visit = open_visit(request)
     card = await rate_card(visit.platform)
-    facts = (await visit.platform.price_facts()).of
+    facts = (await visit.platform.price_facts()).published
     shown = prices.table(card, language=visit.language, now=visit.now, facts=facts) if card else None
     history = list(reversed(spans(await visit.platform.rate_cards(), at=visit.now)))[:_MOST_HISTORY]
     return visit.show("rates.html", {"table": shown, "history": history, "now": visit.now, "span": None})
@@ -74,7 +75,8 @@ async def rates_of(request: Request[Any, Any, Any], version: FromPath[int]) -> R
     span = next((one for one in published if one.card.version == version), None)
     if span is None:
         raise Refused("not_found")
-    shown = prices.table(span.card, language=visit.language, now=span.card.effective_from)
+    lowest = Market(lowest=lowest_class(span.card)).published
+    shown = prices.table(span.card, language=visit.language, now=span.card.effective_from, facts=lowest)
     history = list(reversed(published))[:_MOST_HISTORY]
     return visit.show("rates.html", {"table": shown, "history": history, "now": visit.now, "span": span})
 
