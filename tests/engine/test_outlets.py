@@ -11,12 +11,13 @@ import pytest
 from airback.domain import ids
 from airback.domain.effects import Outcome, Result
 from airback.domain.refusals import Refused
-from airback.engine import batch, hook, pause
+from airback.engine import batch, gather, hook, pause, tell
 from airback.engine.act import record_act
-from airback.engine.inbox import append_decision
+from airback.engine.inbox import append_callback, append_decision
 from airback.engine.outlets import CREDIT_LINE, LIFT, RESEND, TERMS, WITHDRAW
 from airback.market.profiles import PROFILES
 from airback.market.terms import ChannelKind
+from airback.orders.intake import FILES
 from airback.pricing.default_card import DEFAULT_CARD
 from airback.store import outlets, pauses
 from tests.engine.street import BOOK, Street
@@ -376,3 +377,44 @@ async def test_a_published_price_list_is_told_to_every_outlet_with_an_address(st
 
     await street.run(told)
     assert json.loads(street.outlet.told[0].body)["type"] == "prices.published"
+
+
+async def test_an_outlet_that_takes_no_notice_is_told_no_more_than_so_many_at_once(
+    street: Street, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tell, "MOST_WAITING", 2)
+    await hooked(street)
+    street.outlet.plan += [Outcome(Result.UNKNOWN, code="answer_lost")] * 100
+    for n in range(4):
+        await street.sell(street.ask_card(street.card("cmcc", 10_000), seller=f"s{n}"))
+        await street.settle()
+    assert await street.pool.fetchval("SELECT count(*) FROM effects WHERE kind = 'webhook'") == 2
+    assert "notices_not_made" in await alarms(street)
+    street.outlet.plan.clear()
+
+    async def over() -> bool:
+        return not await street.pool.fetchval("SELECT count(*) FROM open_effects")
+
+    await street.run(over)
+    await street.sell(street.ask_card(street.card("cmcc", 10_000), seller="s9"))
+    await street.settle()
+    assert await street.pool.fetchval("SELECT count(*) FROM effects WHERE kind = 'webhook'") == 3
+
+
+async def test_a_callback_about_a_notice_asks_nobody(street: Street) -> None:
+    await hooked(street)
+    await street.sell(street.ask_card(street.card("cmcc", 10_000)))
+    await street.settle()
+    ref = await street.pool.fetchval("SELECT ref FROM effects WHERE kind = 'webhook'")
+    await append_callback(street.pool, book=BOOK, ref=ref, body={}, at=datetime.now(UTC))
+    await folded(street)  # a question to an outlet has no answer, so its letter would stay for ever
+
+
+async def test_notices_wait_behind_files_and_never_pass_for_persons_work(street: Street) -> None:
+    await hooked(street)
+    street.outlet.plan.append(Outcome(Result.UNKNOWN, code="answer_lost"))
+    await street.sell(street.ask_card(street.card("cmcc", 10_000)))
+    await street.settle()
+    async with street.pool.acquire() as conn:
+        (notice,) = [e for e in await gather.open_effects(conn, book=BOOK, epoch=1) if e.kind == "webhook"]
+    assert notice.lane == FILES

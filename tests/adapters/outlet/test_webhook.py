@@ -117,6 +117,20 @@ class TestWebhook(OutletConformance):
         outcome = await outlet.tell(notice(stage, url=f"http://shop.invalid:{port}/hook"))
         assert outcome.result is Result.SUCCEEDED
 
+    async def test_a_host_that_two_readers_read_in_two_ways_is_not_sent_to(self, stage: Receiver) -> None:
+        port = int(stage.url.rpartition(":")[2].partition("/")[0])
+
+        async def resolve(host: str, port: int) -> Sequence[str]:
+            return ["93.184.215.14"]  # the sender of such an address answers for his own name
+
+        outlet = WebhookOutlet(now=lambda: datetime.now(UTC), allow_loopback=False, resolve=resolve)
+        for scheme in ("http", "https"):
+            url = f"{scheme}://127.0.0.1:{port}\\x.shop.example/hook"
+            outcome = await outlet.tell(notice(stage, url=url))
+            assert (outcome.result, outcome.code) == (Result.FAILED, "hook_private")
+        outcome = await outlet.tell(notice(stage, url="https://10.0.0.1\\x.shop.example/hook"))
+        assert (outcome.result, outcome.code) == (Result.FAILED, "hook_private")
+
     async def test_plain_http_goes_nowhere_but_to_this_machine(self, stage: Receiver) -> None:
         async def resolve(host: str, port: int) -> Sequence[str]:
             return ["93.184.215.14"]
@@ -130,7 +144,7 @@ class TestWebhook(OutletConformance):
     "address",
     [
         "127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.0.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "224.0.0.1",
-        "255.255.255.255", "::1", "::", "fe80::1%eth0", "fc00::1", "::ffff:10.0.0.1", "2002:7f00:1::", "ff02::1",
+        "255.255.255.255", "::1", "::", "fe80::1%eth0", "fc00::1", "fec0::1", "::ffff:10.0.0.1", "2002:7f00:1::", "ff02::1",
     ],
 )  # fmt: skip
 async def test_an_address_inside_is_refused(address: str) -> None:

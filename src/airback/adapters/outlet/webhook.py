@@ -9,6 +9,7 @@ resolves to must be public, and the connection is made to the one that was looke
 
 import asyncio
 import ipaddress
+import re
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
@@ -24,6 +25,9 @@ from airback.domain.ports.outlet import Notice
 MOST_ANSWER_BYTES: Final = 4096
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _GONE: Final = 410
+#: A host that everybody who reads an address reads alike. Of `10.0.0.1\\x.example` one reader takes all as the name, another
+#: ends it at the backslash; of `%31` one decodes.
+_HOST: Final = re.compile(r"[a-z0-9_.-]+|[0-9a-f:.]+", re.ASCII | re.IGNORECASE)
 
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 
@@ -46,6 +50,8 @@ def check_address(text: str, *, allow_loopback: bool) -> None:
         address = address.ipv4_mapped or address.sixtofour or address
     if allow_loopback and address.is_loopback:
         return
+    if isinstance(address, ipaddress.IPv6Address) and address.is_site_local:
+        raise PrivateAddress(text)  # out of use, and still inside where somebody uses it
     if not address.is_global or address.is_multicast or address.is_reserved or address.is_unspecified:
         raise PrivateAddress(text)
 
@@ -71,6 +77,8 @@ class WebhookOutlet:
         parts = urlsplit(notice.url)
         host, scheme = parts.hostname or "", parts.scheme
         try:
+            if _HOST.fullmatch(host) is None or "@" in parts.netloc:
+                return Outcome(Result.FAILED, code="hook_private")
             port = parts.port or _DEFAULT_PORTS[scheme]
             async with asyncio.timeout(self._timeout_s):
                 addresses = await self._resolve(host, port)
