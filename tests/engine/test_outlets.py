@@ -1,8 +1,10 @@
 """Outlets in the engine: terms, pauses, money lent and paid back, and notices, decided by people and carried out."""
 
+import asyncio
 import json
 import secrets
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,7 +13,7 @@ import pytest
 from airback.domain import ids
 from airback.domain.effects import Outcome, Result
 from airback.domain.refusals import Refused
-from airback.engine import batch, gather, hook, pause, tell
+from airback.engine import batch, gather, hook, pause, tell, writer
 from airback.engine.act import record_act
 from airback.engine.inbox import append_callback, append_decision
 from airback.engine.outlets import CREDIT_LINE, LIFT, RESEND, TERMS, WITHDRAW
@@ -418,3 +420,34 @@ async def test_notices_wait_behind_files_and_never_pass_for_persons_work(street:
     async with street.pool.acquire() as conn:
         (notice,) = [e for e in await gather.open_effects(conn, book=BOOK, epoch=1) if e.kind == "webhook"]
     assert notice.lane == FILES
+
+
+async def test_what_comes_back_from_a_paused_outlet_is_not_sold_to_it_in_the_same_batch(
+    street: Street, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "REFRESH_S", 0.02)
+    await street.pool.execute("DELETE FROM open_demands")
+    await street.settle()
+    await street.demands("cmcc", 30_000)  # a part of it stays open
+    carrier = street.carriers["cmcc"]
+    real = carrier.hold
+    calls = 0
+
+    async def hold(request: Any) -> Outcome:
+        nonlocal calls
+        calls += 1
+        if calls > 1:
+            return await real(request)
+        await begin(street, "outlet", "shop")
+        await asyncio.sleep(0.1)
+        waiting = [street.line(f"138000001{n:02d}") for n in range(20)]
+        await street.sell(*(street.ask_balance(line, 10_000, seller=line) for line in waiting))
+        await asyncio.sleep(0.4)  # they look for an outlet all the time, and so in the batch of this answer
+        return Outcome(Result.FAILED, code="hold_refused")
+
+    carrier.hold = hold  # type: ignore[method-assign]
+    street.policy = replace(street.policy, outlet_patience=timedelta(seconds=2), retry_after=timedelta(0))
+    await street.sell(street.ask_balance(street.line("13800000001"), 10_000))
+    assert await street.settle() == Counter({"declined:hold_refused": 1, "declined:no_outlet": 20})
+    assert await street.pool.fetchval("SELECT count(*) FROM fills") == 1
+    await assert_clean(street)

@@ -142,6 +142,14 @@ OUTLET_REFUSALS: Final = (
         "Bid less or for fewer, or pay in first.",
     ),
     Refusal(
+        "bids_too_many",
+        409,
+        "长期求购过多。",
+        "Too many standing bids.",
+        "同一渠道最多同时有 200 个;请先撤回不用的。",
+        "An outlet may have 200 at a time: withdraw those of no use first.",
+    ),
+    Refusal(
         "bid_limits_contradict",
         422,
         "长期求购的限额互相矛盾。",

@@ -181,7 +181,8 @@ async def _market(
     conn: Any, batch: Batch, matching: list[Order], outlets: set[str], *, paying: set[str]
 ) -> None:
     """Read demands, best first, until they can take every order of the batch or cost more than it is worth."""
-    batch.demands.know(batch.channels, batch.policy.valuation, batch.unwell())
+    paused = batch.pauses.outlets(at=batch.now)
+    batch.demands.know(batch.channels, batch.policy.valuation, batch.unwell(), paused)
     # money that a letter of this very batch brings counts already
     rooms = {o: MAX_FEN if o in paying else batch.balances.room_fen(deposit(o)) for o in outlets}
     rich = sorted(outlet for outlet, room in rooms.items() if room >= LEAST_PART_FEN)
