@@ -583,6 +583,9 @@ async def _over_daily_limit(
     limits = await _daily_limits(conn, book=book, now=now)
     day = now.astimezone(CHINA).replace(hour=0, minute=0, second=0, microsecond=0)
     over: set[int] = set()
+    held = {sellers[one.draft.seller_ref] for one in standing if _asset(one.draft) in limits}
+    if held:
+        await price_caps.lock_sellers(conn, book=book, sellers=sorted(held))
     for asset in sorted({_asset(one.draft) for one in standing} & set(limits)):
         limited = [one for one in standing if _asset(one.draft) == asset]
         ids = sorted({sellers[one.draft.seller_ref] for one in limited})

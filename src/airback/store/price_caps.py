@@ -104,6 +104,12 @@ async def withdraw_promotion(
     return bool(await conn.fetchval(SQL.withdraw_promotion, book, promotion_id, by, reason, now))
 
 
+async def lock_sellers(conn: asyncpg.Connection, *, book: int, sellers: Sequence[int]) -> None:
+    """Keep other intakes from counting these sellers' room until the transaction ends. All of a request's at once: who locks
+    some, counts, and locks others waits for somebody who does the same the other way round."""
+    await conn.execute(SQL.lock_sellers, book, sellers)
+
+
 async def sold_since(
     conn: asyncpg.Connection,
     *,
@@ -113,9 +119,7 @@ async def sold_since(
     carrier: str,
     product: str,
 ) -> Mapping[int, int]:
-    """Face value each of the sellers brought of that asset since then, fen. The sellers stay locked until the transaction
-    ends."""
-    await conn.execute(SQL.lock_sellers, book, sellers)
+    """Face value each of the sellers brought of that asset since then, fen. Whoever counts on it has locked them."""
     rows = await conn.fetch(SQL.sold_since, book, sellers, lowest_id(since), carrier, product)
     return {row["seller"]: row["face_fen"] for row in rows}
 
