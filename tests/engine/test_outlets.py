@@ -249,6 +249,18 @@ async def test_a_credit_line_is_earmarked_like_a_deposit_and_backed_by_the_opera
     await assert_clean(street)
 
 
+async def test_no_more_is_lent_than_the_operator_has(street: Street) -> None:
+    await folded(street)
+    own = await street.balance("cash:own")
+    await decide(street, CREDIT_LINE, {"outlet": "shop", "amount_fen": own}, before={"line_fen": 0})
+    await decide(street, CREDIT_LINE, {"outlet": "shop2", "amount_fen": 1}, before={"line_fen": 0})
+    await folded(street)
+    assert (await street.balance("receivable:shop"), await street.balance("receivable:shop2")) == (own, 0)
+    assert await street.balance("cash:own") == 0
+    assert await alarms(street) == {"decision_impossible"}
+    await assert_clean(street)
+
+
 async def test_only_what_is_free_of_a_deposit_is_paid_back(street: Street) -> None:
     await street.pool.execute("DELETE FROM open_demands")
     await street.demands("cmcc", 100_000)  # wants 98 000 of it

@@ -134,6 +134,14 @@ OUTLET_REFUSALS: Final = (
         "Lower it when the outlet has paid in or withdrawn its demands.",
     ),
     Refusal(
+        "credit_line_uncovered",
+        409,
+        "自有资金不足以支持这一授信额度。",
+        "The operator's own cash does not cover this credit line.",
+        "请降低额度,或先补充自有资金。",
+        "Lend less, or bring in own money first.",
+    ),
+    Refusal(
         "bid_above_deposit",
         402,
         "出价超出保证金与授信。",
