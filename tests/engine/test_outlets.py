@@ -463,3 +463,54 @@ async def test_what_comes_back_from_a_paused_outlet_is_not_sold_to_it_in_the_sam
     assert await street.settle() == Counter({"declined:hold_refused": 1, "declined:no_outlet": 20})
     assert await street.pool.fetchval("SELECT count(*) FROM fills") == 1
     await assert_clean(street)
+
+
+async def test_days_that_are_over_are_not_counted_again_and_again(street: Street) -> None:
+    """Thirty days of a market are millions of fills, and the writer counts every half minute."""
+    now = datetime(2026, 11, 20, 4, 0, tzinfo=UTC)
+    document = terms(daily_fen=2_000_000, monthly_fen=9_000_000)
+    await street.pool.execute(
+        "INSERT INTO outlet_terms VALUES (1, 'shop', 1, $1, '2026-01-01Z', 'a', 'b', '2026-01-01Z')", document
+    )
+
+    async def fill(at: datetime, state: str = "delivered") -> None:
+        (fill_id,) = ids.new_ids(now=at, entropy=secrets.token_bytes)
+        await street.pool.execute(
+            "INSERT INTO fills (book,id,order_id,outlet,number,face_fen,price_ppm,pays_fen,state,delivered_fen,created_at)"
+            " VALUES (1,$1,$1,'shop','13900000000',10000,980000,9800,$2,10000,$3)",
+            fill_id,
+            state,
+            at,
+        )
+
+    for days in (40, 25, 3, 0):  # another month's, last month's, this month's, today's
+        await fill(now - timedelta(days=days))
+    await fill(now - timedelta(days=2), "failed")
+    counted = outlets.Counted()
+    reads: list[tuple[Any, ...]] = []
+
+    class Counting:
+        async def fetch(self, text: str, *values: Any) -> Any:
+            if text == outlets.SQL.taken_between:
+                reads.append(values)
+            return await street.pool.fetch(text, *values)
+
+    async def left(at: datetime) -> tuple[int, int]:
+        reads.clear()
+        one = (await outlets.standings(Counting(), book=BOOK, now=at, counted=counted))["shop"]
+        afresh = (await outlets.standings(street.pool, book=BOOK, now=at))["shop"]
+        assert one == afresh
+        return 2_000_000 - one.daily_left_fen, 9_000_000 - one.monthly_left_fen
+
+    assert await left(now) == (10_000, 20_000)
+    assert len(reads) == 31
+    await fill(now)
+    assert await left(now + timedelta(seconds=30)) == (20_000, 30_000)
+    assert len(reads) == 2
+    # what came in the day's last seconds, after it was last read, counts for the month when the next day has begun
+    midnight = datetime(2026, 11, 20, 16, 0, tzinfo=UTC)
+    await fill(midnight - timedelta(seconds=1))
+    assert await left(midnight + timedelta(seconds=5)) == (0, 40_000)
+    assert len(reads) == 3
+    first = datetime(2026, 11, 30, 16, 0, tzinfo=UTC)  # in December nothing was taken yet
+    assert await left(first) == (0, 0)

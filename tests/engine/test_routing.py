@@ -5,15 +5,12 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
-from functools import partial
+from typing import Any
 
 import pytest
 
 from airback.domain.effects import Outcome, Result
 from airback.domain.ports.carrier import TransferRequest
-from airback.engine import writer
-from airback.engine.memory import Memory
-from airback.market.channels import Channel
 from airback.market.health import Watch
 from tests.engine.street import Street
 from tests.engine.test_lifecycle import assert_clean
@@ -47,6 +44,37 @@ async def sell(street: Street, count: int, face_fen: int = 10_000) -> None:
     for _ in range(count):
         number = f"138{len(street.subscribers.lines):08d}"
         await street.sell(street.ask_balance(street.line(number), face_fen))
+
+
+async def agree(street: Street, outlet: str, **changes: Any) -> None:
+    """Terms that cost nothing beside what `changes` says."""
+    rate = {
+        "carrier": "cmcc",
+        "product": "balance",
+        "least_fen": 1,
+        "most_fen": 10_000_000,
+        "price_ppm": 980_000,
+    }
+    terms = {
+        "kind": "reseller",
+        "rates": [rate],
+        "order_least_fen": 100,
+        "order_most_fen": 20_000,
+        "daily_fen": 10_000_000,
+        "delay_s": 0,
+        "fee_ppm": 0,
+        "fee_fen": 0,
+        "funds": "bank",
+        "per_minute": 1000,
+        "settle_from_days": 0,
+        "settle_to_days": 0,
+        "source": "test",
+    }
+    await street.pool.execute(
+        "INSERT INTO outlet_terms VALUES (1, $1, 1, $2, '2026-01-01Z', 'a', 'b', '2026-01-01Z')",
+        outlet,
+        terms | changes,
+    )
 
 
 async def delivered(street: Street) -> Counter[str]:
@@ -120,11 +148,9 @@ async def test_a_resting_outlet_is_passed_over_by_the_next_writer_too(market: St
     assert routed["passed"] == [["shop", 985_000, "resting"]]
 
 
-async def test_terms_decide_by_net_value_and_their_limits_are_carried_on(
-    market: Street, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    channels = [Channel(outlet="shop", fee_ppm=10_000), Channel(outlet="shop2", daily_left_fen=20_000)]
-    monkeypatch.setattr(writer, "Memory", partial(Memory, channels=channels))
+async def test_terms_decide_by_net_value_and_their_limits_are_carried_on(market: Street) -> None:
+    await agree(market, "shop", fee_ppm=10_000)
+    await agree(market, "shop2", daily_fen=20_000)
     market.pace = replace(market.pace, batch=1)  # each order in a batch of its own
     await sell(market, 3)
     assert await market.settle() == Counter({"closed": 3})
@@ -134,11 +160,9 @@ async def test_terms_decide_by_net_value_and_their_limits_are_carried_on(
     await assert_clean(market)
 
 
-async def test_a_cheap_demand_that_is_worth_more_is_read_behind_many_dear_ones(
-    market: Street, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_cheap_demand_that_is_worth_more_is_read_behind_many_dear_ones(market: Street) -> None:
     await market.demands("cmcc", *[10_000] * 600, price_ppm=984_000)
-    monkeypatch.setattr(writer, "Memory", partial(Memory, channels=[Channel(outlet="shop", fee_ppm=30_000)]))
+    await agree(market, "shop", fee_ppm=30_000)
     await sell(market, 1)
     assert await market.settle() == Counter({"closed": 1})
     assert await delivered(market) == Counter({"shop2": 1})

@@ -152,6 +152,7 @@ class Writer:
         self._after_seller = 0
         self._refresh_at = 0.0
         self._count_at = 0.0
+        self._counted = store_of_outlets.Counted()
         self._replan_at = 0.0
         self._replan_s = _REPLAN_S
         self._senders: Sending | None = None
@@ -510,7 +511,9 @@ class Writer:
         now_s = self._monotonic()
         self._refresh_at = now_s + REFRESH_S
         if now_s >= self._count_at:
-            standings = await store_of_outlets.standings(conn, book=self._book, now=now)
+            standings = await store_of_outlets.standings(
+                conn, book=self._book, now=now, counted=self._counted
+            )
             self._memory.channels = [outlets.channel_of(one) for one in standings.values()]
             self._count_at = now_s + _COUNT_S
         if now_s >= self._replan_at:
