@@ -1,14 +1,16 @@
 """Webhooks against a real server that checks each signature with the standard's own library."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 import pytest
 import pytest_asyncio
 from standardwebhooks import Webhook
 
-from airback.adapters.outlet.webhook import PrivateAddress, WebhookOutlet, check_address
+from airback.adapters.outlet.webhook import PrivateAddress, WebhookOutlet, check_address, resolve_name
 from airback.domain.effects import Result
 from tests.adapters.outlet.conformance import SECRET, OutletConformance, notice
 
@@ -130,6 +132,43 @@ class TestWebhook(OutletConformance):
             assert (outcome.result, outcome.code) == (Result.FAILED, "hook_private")
         outcome = await outlet.tell(notice(stage, url="https://10.0.0.1\\x.shop.example/hook"))
         assert (outcome.result, outcome.code) == (Result.FAILED, "hook_private")
+
+    async def test_a_name_server_that_never_answers_is_asked_once_at_a_time(self, stage: Receiver) -> None:
+        asked: list[str] = []
+
+        async def resolve(host: str, port: int) -> Sequence[str]:
+            asked.append(host)
+            await asyncio.sleep(0.4)
+            raise OSError
+
+        outlet = WebhookOutlet(
+            now=lambda: datetime.now(UTC), allow_loopback=False, resolve=resolve, timeout_s=0.2
+        )
+        told = notice(stage, url="https://shop.example/hook")
+        outcomes = await asyncio.gather(*(outlet.tell(told) for _ in range(5)))
+        assert {(o.result, o.code) for o in outcomes} == {(Result.UNKNOWN, "not_sent")}
+        assert asked == ["shop.example"]
+        await asyncio.sleep(0.3)
+        await outlet.tell(told)
+        assert len(asked) == 2
+
+    async def test_names_are_not_looked_up_in_the_loops_own_threads(self) -> None:
+        loop, held = asyncio.new_event_loop(), threading.Event()
+
+        async def look() -> Sequence[str]:
+            loop.set_default_executor(ThreadPoolExecutor(1))
+            waiting = loop.run_in_executor(None, held.wait)  # all of them are taken
+            try:
+                async with asyncio.timeout(5):
+                    return await resolve_name("127.0.0.1", 443)
+            finally:
+                held.set()
+                await waiting
+
+        try:
+            assert await asyncio.to_thread(loop.run_until_complete, look()) == ["127.0.0.1"]
+        finally:
+            loop.close()
 
     async def test_plain_http_goes_nowhere_but_to_this_machine(self, stage: Receiver) -> None:
         async def resolve(host: str, port: int) -> Sequence[str]:

@@ -5,6 +5,8 @@ Headers `webhook-id` (the notice's reference, the same at each try), `webhook-ti
 
 An address comes from a customer, so it must not lead into our own network: its name is resolved here, every address it
 resolves to must be public, and the connection is made to the one that was looked at, not to what a second look-up says.
+Names are looked up in threads of their own, one look-up of a name at a time: a customer's name server that never answers
+holds up nobody else's notices and nothing else of the process.
 """
 
 import asyncio
@@ -12,7 +14,9 @@ import ipaddress
 import re
 import socket
 from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from functools import partial
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -29,6 +33,9 @@ _GONE: Final = 410
 #: ends it at the backslash; of `%31` one decodes.
 _HOST: Final = re.compile(r"[a-z0-9_.-]+|[0-9a-f:.]+", re.ASCII | re.IGNORECASE)
 
+#: The event loop's own threads look up the database's name, among others: they are not for customers.
+_LOOKING_UP: Final = ThreadPoolExecutor(max_workers=32, thread_name_prefix="outlets-names")
+
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 
 
@@ -38,7 +45,8 @@ class PrivateAddress(Exception):
 
 async def resolve_name(host: str, port: int) -> Sequence[str]:
     """Every address of a name, as the system resolves it. Raises OSError."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    look_up = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+    found = await asyncio.get_running_loop().run_in_executor(_LOOKING_UP, look_up)
     return [str(address[4][0]) for address in found]
 
 
@@ -71,6 +79,7 @@ class WebhookOutlet:
         self._allow_loopback = allow_loopback
         self._resolve = resolve
         self._timeout_s = timeout_s
+        self._asked: dict[tuple[str, int], asyncio.Task[Sequence[str]]] = {}
 
     async def tell(self, notice: Notice) -> Outcome:
         """Tell; see `airback.domain.ports.outlet.Outlet`."""
@@ -81,7 +90,7 @@ class WebhookOutlet:
                 return Outcome(Result.FAILED, code="hook_private")
             port = parts.port or _DEFAULT_PORTS[scheme]
             async with asyncio.timeout(self._timeout_s):
-                addresses = await self._resolve(host, port)
+                addresses = await self._addresses(host, port)
             for address in addresses:
                 check_address(address, allow_loopback=self._allow_loopback)
         except (PrivateAddress, KeyError, ValueError):
@@ -126,3 +135,18 @@ class WebhookOutlet:
             return Outcome(Result.SUCCEEDED, detail=told, exchanges=(answer.exchange,))
         result = Result.FAILED if answer.status == _GONE else Result.UNKNOWN
         return Outcome(result, code="hook_refused", detail=told, exchanges=(answer.exchange,))
+
+    async def _addresses(self, host: str, port: int) -> Sequence[str]:
+        """Where a name leads. Whoever asks while it is being looked up waits for that, and gives up alone."""
+        task = self._asked.get((host, port))
+        if task is None:
+            task = self._asked[host, port] = asyncio.create_task(self._look_up(host, port))
+        return await asyncio.shield(task)
+
+    async def _look_up(self, host: str, port: int) -> Sequence[str]:
+        try:
+            return await self._resolve(host, port)
+        except OSError:
+            return ()  # perhaps nobody waits for it any more
+        finally:
+            del self._asked[host, port]
