@@ -42,9 +42,12 @@ class Receiver:
         self.paths.append(head[0])
         Webhook(SECRET).verify(body, headers)  # raises unless it is genuine and fresh
         trick, self.next = self.next, ""
-        if trick in ("", "lose_answer"):
+        if trick in ("", "lose_answer", "chat"):
             self.taken.append((headers["webhook-id"], body.decode()))
-        if trick != "lose_answer":
+        if trick == "chat":
+            writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n" + b"x" * 100_000)
+            await writer.drain()
+        elif trick != "lose_answer":
             status = {"": "204 No Content", "refuse": "500 No", "gone": "410 Gone", "away": "302 Found"}[
                 trick
             ]
@@ -71,6 +74,11 @@ class TestWebhook(OutletConformance):
     async def test_the_path_and_the_query_are_the_outlets_own(self, stage: Receiver) -> None:
         await stage.outlet.tell(notice(stage))
         assert stage.paths[-1] == "POST /hook?of=north HTTP/1.1"
+
+    async def test_a_long_answer_is_an_answer(self, stage: Receiver) -> None:
+        stage.misbehave("chat")
+        outcome = await stage.outlet.tell(notice(stage))
+        assert (outcome.result, outcome.detail) == (Result.SUCCEEDED, {"status": 200})
 
     async def test_a_redirect_is_not_followed(self, stage: Receiver) -> None:
         stage.misbehave("away")

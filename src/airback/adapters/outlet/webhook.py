@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 from standardwebhooks import Webhook
 
 from airback.adapters.http.client import AnswerLost, HttpFarSide, NotSent
-from airback.domain.effects import Outcome, Result
+from airback.domain.effects import Exchange, Outcome, Result
 from airback.domain.ports.outlet import Notice
 
 MOST_ANSWER_BYTES: Final = 4096
@@ -125,16 +125,15 @@ class WebhookOutlet:
         except NotSent as error:
             return Outcome(Result.UNKNOWN, code="not_sent", exchanges=(error.exchange,))
         except AnswerLost as error:
-            return Outcome(Result.UNKNOWN, code="answer_lost", exchanges=(error.exchange,))
+            # a status that came before more text than is read has said all that is asked
+            if error.exchange.status is None:
+                return Outcome(Result.UNKNOWN, code="answer_lost", exchanges=(error.exchange,))
+            return _told(error.exchange.status, error.exchange)
         except ValueError:
             return Outcome(Result.FAILED, code="hook_refused")
         finally:
             await far_side.close()
-        told = {"status": answer.status}
-        if 200 <= answer.status < 300:
-            return Outcome(Result.SUCCEEDED, detail=told, exchanges=(answer.exchange,))
-        result = Result.FAILED if answer.status == _GONE else Result.UNKNOWN
-        return Outcome(result, code="hook_refused", detail=told, exchanges=(answer.exchange,))
+        return _told(answer.status, answer.exchange)
 
     async def _addresses(self, host: str, port: int) -> Sequence[str]:
         """Where a name leads. Whoever asks while it is being looked up waits for that, and gives up alone."""
@@ -150,3 +149,11 @@ class WebhookOutlet:
             return ()  # perhaps nobody waits for it any more
         finally:
             del self._asked[host, port]
+
+
+def _told(status: int, exchange: Exchange) -> Outcome:
+    """What an outlet's status comes to."""
+    if 200 <= status < 300:
+        return Outcome(Result.SUCCEEDED, detail={"status": status}, exchanges=(exchange,))
+    result = Result.FAILED if status == _GONE else Result.UNKNOWN
+    return Outcome(result, code="hook_refused", detail={"status": status}, exchanges=(exchange,))
