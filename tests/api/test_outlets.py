@@ -167,6 +167,8 @@ async def test_an_outlet_says_where_it_is_told_and_sees_its_secret_once(desk: De
         ("https://shop.example:99999/", "hook_malformed"),
         ("https:///hook", "hook_malformed"),
         ("https://shop.example/a b", "hook_malformed"),
+        ("https://10.0.0.1\\x.shop.example/hook", "hook_malformed"),  # two hosts, by who reads it
+        ("https://%31%30.0.0.1/hook", "hook_malformed"),
         ("https://localhost/hook", "hook_private"),
         ("https://127.0.0.1/hook", "hook_private"),
     ],

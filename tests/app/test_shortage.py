@@ -28,6 +28,7 @@ from airback.queries.verify import verify
 from airback.store.embedded import EmbeddedDatabase, ensure_running
 from airback.store.migrate import migrate
 from airback.store.pool import connect
+from airback.store.problems import TROUBLE
 from tests.api.desk import Desk, code_of
 from tests.engine.street import BOOK, Street, open_street
 
@@ -92,7 +93,7 @@ class Shop:
             return not await self.street.pool.fetchval(
                 "SELECT (SELECT count(*) FROM work) + (SELECT count(*) FROM inbox) + (SELECT count(*) FROM open_effects)"
             )
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        except TROUBLE:
             return False
 
 
@@ -131,7 +132,7 @@ async def opened(server: EmbeddedDatabase, keys_dir: Path) -> AsyncIterator[Shop
 async def _write(street: Street, stop: asyncio.Event) -> None:
     """As `airback work` does: a worker that lost its book, or could not begin, comes again."""
     while not stop.is_set():
-        with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        with contextlib.suppress(*TROUBLE):
             await street.writer().run(stop)
         await asyncio.sleep(0.1)
 

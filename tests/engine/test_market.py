@@ -77,6 +77,21 @@ async def test_what_was_not_delivered_of_a_demand_is_wanted_again(street: Street
     assert still == 12 * 30_000 - 10_000
 
 
+async def test_a_card_that_is_worth_more_than_its_outlet_pays_leaves_sellers_money_covered(
+    street: Street,
+) -> None:
+    """A larger card has a better rate than the one it was sold as, and its outlet bought at the rate of that one."""
+    await street.pool.execute("DELETE FROM open_demands")
+    await street.settle()
+    await street.demands("cmcc", 60_000, price_ppm=861_000)
+    (order,) = await street.sell(street.ask_card(street.card("cmcc", 3_000, true_fen=50_000)))
+    assert await street.settle() == Counter({"closed": 1})
+    short = (await street.order(order))["net_fen"] - 50_000 * 861_000 // 1_000_000
+    assert short > 0
+    assert await street.balance("cash:own") == 10_000_000 - short
+    await assert_clean(street)
+
+
 async def test_a_hold_of_nothing_is_no_hold(street: Street) -> None:
     street.carriers["cmcc"].plan[Kind.HOLD].append(
         lambda o: Outcome(Result.SUCCEEDED, far_ref="x", amount_fen=0)

@@ -1,8 +1,10 @@
 """Outlets in the engine: terms, pauses, money lent and paid back, and notices, decided by people and carried out."""
 
+import asyncio
 import json
 import secrets
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,12 +13,13 @@ import pytest
 from airback.domain import ids
 from airback.domain.effects import Outcome, Result
 from airback.domain.refusals import Refused
-from airback.engine import batch, hook, pause
+from airback.engine import batch, gather, hook, pause, tell, writer
 from airback.engine.act import record_act
-from airback.engine.inbox import append_decision
+from airback.engine.inbox import append_callback, append_decision
 from airback.engine.outlets import CREDIT_LINE, LIFT, RESEND, TERMS, WITHDRAW
 from airback.market.profiles import PROFILES
 from airback.market.terms import ChannelKind
+from airback.orders.intake import FILES
 from airback.pricing.default_card import DEFAULT_CARD
 from airback.store import outlets, pauses
 from tests.engine.street import BOOK, Street
@@ -246,6 +249,18 @@ async def test_a_credit_line_is_earmarked_like_a_deposit_and_backed_by_the_opera
     await assert_clean(street)
 
 
+async def test_no_more_is_lent_than_the_operator_has(street: Street) -> None:
+    await folded(street)
+    own = await street.balance("cash:own")
+    await decide(street, CREDIT_LINE, {"outlet": "shop", "amount_fen": own}, before={"line_fen": 0})
+    await decide(street, CREDIT_LINE, {"outlet": "shop2", "amount_fen": 1}, before={"line_fen": 0})
+    await folded(street)
+    assert (await street.balance("receivable:shop"), await street.balance("receivable:shop2")) == (own, 0)
+    assert await street.balance("cash:own") == 0
+    assert await alarms(street) == {"decision_impossible"}
+    await assert_clean(street)
+
+
 async def test_only_what_is_free_of_a_deposit_is_paid_back(street: Street) -> None:
     await street.pool.execute("DELETE FROM open_demands")
     await street.demands("cmcc", 100_000)  # wants 98 000 of it
@@ -376,3 +391,126 @@ async def test_a_published_price_list_is_told_to_every_outlet_with_an_address(st
 
     await street.run(told)
     assert json.loads(street.outlet.told[0].body)["type"] == "prices.published"
+
+
+async def test_an_outlet_that_takes_no_notice_is_told_no_more_than_so_many_at_once(
+    street: Street, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tell, "MOST_WAITING", 2)
+    await hooked(street)
+    street.outlet.plan += [Outcome(Result.UNKNOWN, code="answer_lost")] * 100
+    for n in range(4):
+        await street.sell(street.ask_card(street.card("cmcc", 10_000), seller=f"s{n}"))
+        await street.settle()
+    assert await street.pool.fetchval("SELECT count(*) FROM effects WHERE kind = 'webhook'") == 2
+    assert "notices_not_made" in await alarms(street)
+    street.outlet.plan.clear()
+
+    async def over() -> bool:
+        return not await street.pool.fetchval("SELECT count(*) FROM open_effects")
+
+    await street.run(over)
+    await street.sell(street.ask_card(street.card("cmcc", 10_000), seller="s9"))
+    await street.settle()
+    assert await street.pool.fetchval("SELECT count(*) FROM effects WHERE kind = 'webhook'") == 3
+
+
+async def test_a_callback_about_a_notice_asks_nobody(street: Street) -> None:
+    await hooked(street)
+    await street.sell(street.ask_card(street.card("cmcc", 10_000)))
+    await street.settle()
+    ref = await street.pool.fetchval("SELECT ref FROM effects WHERE kind = 'webhook'")
+    await append_callback(street.pool, book=BOOK, ref=ref, body={}, at=datetime.now(UTC))
+    await folded(street)  # a question to an outlet has no answer, so its letter would stay for ever
+
+
+async def test_notices_wait_behind_files_and_never_pass_for_persons_work(street: Street) -> None:
+    await hooked(street)
+    street.outlet.plan.append(Outcome(Result.UNKNOWN, code="answer_lost"))
+    await street.sell(street.ask_card(street.card("cmcc", 10_000)))
+    await street.settle()
+    async with street.pool.acquire() as conn:
+        (notice,) = [e for e in await gather.open_effects(conn, book=BOOK, epoch=1) if e.kind == "webhook"]
+    assert notice.lane == FILES
+
+
+async def test_what_comes_back_from_a_paused_outlet_is_not_sold_to_it_in_the_same_batch(
+    street: Street, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "REFRESH_S", 0.02)
+    await street.pool.execute("DELETE FROM open_demands")
+    await street.settle()
+    await street.demands("cmcc", 30_000)  # a part of it stays open
+    carrier = street.carriers["cmcc"]
+    real = carrier.hold
+    calls = 0
+
+    async def hold(request: Any) -> Outcome:
+        nonlocal calls
+        calls += 1
+        if calls > 1:
+            return await real(request)
+        await begin(street, "outlet", "shop")
+        await asyncio.sleep(0.1)
+        waiting = [street.line(f"138000001{n:02d}") for n in range(20)]
+        await street.sell(*(street.ask_balance(line, 10_000, seller=line) for line in waiting))
+        await asyncio.sleep(0.4)  # they look for an outlet all the time, and so in the batch of this answer
+        return Outcome(Result.FAILED, code="hold_refused")
+
+    carrier.hold = hold  # type: ignore[method-assign]
+    street.policy = replace(street.policy, outlet_patience=timedelta(seconds=2), retry_after=timedelta(0))
+    await street.sell(street.ask_balance(street.line("13800000001"), 10_000))
+    assert await street.settle() == Counter({"declined:hold_refused": 1, "declined:no_outlet": 20})
+    assert await street.pool.fetchval("SELECT count(*) FROM fills") == 1
+    await assert_clean(street)
+
+
+async def test_days_that_are_over_are_not_counted_again_and_again(street: Street) -> None:
+    """Thirty days of a market are millions of fills, and the writer counts every half minute."""
+    now = datetime(2026, 11, 20, 4, 0, tzinfo=UTC)
+    document = terms(daily_fen=2_000_000, monthly_fen=9_000_000)
+    await street.pool.execute(
+        "INSERT INTO outlet_terms VALUES (1, 'shop', 1, $1, '2026-01-01Z', 'a', 'b', '2026-01-01Z')", document
+    )
+
+    async def fill(at: datetime, state: str = "delivered") -> None:
+        (fill_id,) = ids.new_ids(now=at, entropy=secrets.token_bytes)
+        await street.pool.execute(
+            "INSERT INTO fills (book,id,order_id,outlet,number,face_fen,price_ppm,pays_fen,state,delivered_fen,created_at)"
+            " VALUES (1,$1,$1,'shop','13900000000',10000,980000,9800,$2,10000,$3)",
+            fill_id,
+            state,
+            at,
+        )
+
+    for days in (40, 25, 3, 0):  # another month's, last month's, this month's, today's
+        await fill(now - timedelta(days=days))
+    await fill(now - timedelta(days=2), "failed")
+    counted = outlets.Counted()
+    reads: list[tuple[Any, ...]] = []
+
+    class Counting:
+        async def fetch(self, text: str, *values: Any) -> Any:
+            if text == outlets.SQL.taken_between:
+                reads.append(values)
+            return await street.pool.fetch(text, *values)
+
+    async def left(at: datetime) -> tuple[int, int]:
+        reads.clear()
+        one = (await outlets.standings(Counting(), book=BOOK, now=at, counted=counted))["shop"]
+        afresh = (await outlets.standings(street.pool, book=BOOK, now=at))["shop"]
+        assert one == afresh
+        return 2_000_000 - one.daily_left_fen, 9_000_000 - one.monthly_left_fen
+
+    assert await left(now) == (10_000, 20_000)
+    assert len(reads) == 31
+    await fill(now)
+    assert await left(now + timedelta(seconds=30)) == (20_000, 30_000)
+    assert len(reads) == 2
+    # what came in the day's last seconds, after it was last read, counts for the month when the next day has begun
+    midnight = datetime(2026, 11, 20, 16, 0, tzinfo=UTC)
+    await fill(midnight - timedelta(seconds=1))
+    assert await left(midnight + timedelta(seconds=5)) == (0, 40_000)
+    assert len(reads) == 3
+    first = datetime(2026, 11, 30, 16, 0, tzinfo=UTC)  # in December nothing was taken yet
+    assert await left(first) == (0, 0)

@@ -169,6 +169,21 @@ async def test_a_card_that_no_request_reached_can_be_ended(street: Street) -> No
     await assert_clean(street)
 
 
+async def test_an_order_that_people_end_is_no_outlets_probe_any_more(street: Street) -> None:
+    await street.pool.execute(
+        "INSERT INTO outlet_health (book, outlet, state, since, until, rests, probes_taken, taken, refused, taken_before,"
+        " refused_before) VALUES (1, 'shop', 'resting', now(), now() - interval '1 s', 1, 0, 0, 5, 0, 0)"
+    )
+    street.carriers["cmcc"].plan[Kind.REDEEM].extend(["unsent"] * 6)
+    (order,) = await street.sell(street.ask_card(street.card("cmcc", 10_000)))
+    assert await street.settle() == Counter({"in_review:delivery_failed": 1})
+    assert await street.pool.fetchval("SELECT probe FROM outlet_health") is not None
+    await decide(street, order, "fail", code="delivery_failed")
+    await folded(street)
+    # otherwise nothing is sent there for two hours
+    assert await street.pool.fetchval("SELECT probe FROM outlet_health") is None
+
+
 async def stop(street: Street, order: int, *, state: str) -> None:
     """Two people take an order that is under way out of it."""
     public = ids.public("ord", order)

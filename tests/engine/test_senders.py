@@ -14,7 +14,7 @@ from airback.domain.ids import new_ids
 from airback.domain.ports.rail import PayRequest
 from airback.engine import gather
 from airback.engine.records import Answer
-from airback.engine.senders import FarSides, Senders
+from airback.engine.senders import FarSides, Senders, _Job, _Lane
 from airback.engine.tenure import described, writer_connection
 from airback.orders.intake import FILES, PEOPLE
 from airback.store import books
@@ -46,6 +46,46 @@ async def test_overdue_jobs_say_nothing_about_a_far_side(street: Street) -> None
     assert {answer.outcome.code for answer in answers} == {"sending_overdue"}
     assert senders._lane("carrier:cmcc")._failures == 9
     assert time.monotonic() - began < 0.5
+    await senders.close()
+
+
+async def test_what_comes_as_the_last_worker_leaves_is_not_left_lying() -> None:
+    """The worker has seen the queue empty and is about to end: nobody else would look at it."""
+    done: list[int] = []
+
+    async def perform(job: _Job) -> bool:
+        if not done:
+            asyncio.get_running_loop().call_soon(lane.put, made)
+        done.append(len(done))
+        return True
+
+    lane = _Lane(concurrency=1, requests_per_s=10_000, perform=perform, idle=lambda job: False)
+    made = _Job(effect_of(Result.JOURNALLED), None, asked=False, stood=Result.JOURNALLED)
+    lane.put(made)
+    async with asyncio.timeout(2):
+        while len(done) < 2:
+            await asyncio.sleep(0.01)
+    await lane.close()
+
+
+async def test_an_adapter_that_answers_nonsense_stops_no_worker(street: Street) -> None:
+    answers: list[Answer] = []
+
+    async def nonsense(request: PayRequest) -> None:
+        return None
+
+    street.rails["alipay"].pay = nonsense  # type: ignore[method-assign,assignment]
+    senders = senders_of(street, answers)
+    effect = replace(
+        effect_of(Result.JOURNALLED),
+        far_side="rail:alipay",
+        send_by=datetime.now(UTC) + timedelta(minutes=1),
+    )
+    senders.send(effect, None)
+    async with asyncio.timeout(5):
+        while not answers:
+            await asyncio.sleep(0.01)
+    assert (answers[0].outcome.result, answers[0].outcome.code) == (Result.UNKNOWN, "answer_lost")
     await senders.close()
 
 

@@ -1,8 +1,9 @@
 """One thing that cannot be folded is set aside for a person; everything else goes on."""
 
+import asyncio
 from collections import Counter
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Any
 
@@ -17,7 +18,9 @@ from airback.engine.inbox import append_decision
 from airback.engine.memory import Memory
 from airback.engine.persist import RowMissing, persist
 from airback.engine.records import OpenEffect, Order
+from airback.engine.writer import Writer
 from airback.orders.states import State
+from airback.store import books
 from tests.engine.street import BOOK, Street
 from tests.engine.test_doubt import batch_of
 
@@ -72,6 +75,22 @@ async def test_a_letter_that_cannot_be_read_is_set_aside_and_kept(street: Street
     kept = await street.pool.fetch("SELECT id FROM inbox")
     assert len(kept) == 1
     assert await alarms(street, "letter_set_aside") == [str(kept[0]["id"])]
+
+
+async def test_a_writer_that_is_stopped_as_something_fails_leaves_the_book_to_the_next(
+    street: Street, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop = asyncio.Event()
+
+    async def step(self: Writer, conn: Any) -> bool:
+        stop.set()
+        raise ValueError("a bug")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Writer, "step", step)
+        await street.writer("w1").run(stop)
+    async with street.pool.acquire() as conn:
+        assert await books.take(conn, book=BOOK, worker="w2", lease=timedelta(minutes=1)) is not None
 
 
 async def test_an_answer_that_cannot_be_folded_is_set_aside(

@@ -268,6 +268,35 @@ async def test_one_number_brought_by_many_at_once_does_not_pass_the_limit(desk: 
     )
 
 
+async def test_a_card_that_was_worth_more_than_it_was_sold_as_counts_in_full(desk: Desk) -> None:
+    await put(desk)
+    assert codes(await place(desk, desk.ask(face_fen=1_000))) == ["accepted"]
+    await desk.pool.execute("UPDATE orders SET state = 'closed', delivered_fen = 20_000")
+    assert codes(await place(desk, desk.ask(face_fen=1_000))) == ["account_daily_limit"]
+
+
+async def test_requests_for_the_same_sellers_and_other_assets_do_not_wait_for_each_other_for_ever(
+    desk: Desk,
+) -> None:
+    await put(desk)
+    await put(desk, carrier="cucc")
+    await place(desk, desk.ask(seller_ref="a"), desk.ask(seller_ref="b"))
+
+    def asks(first: str, second: str) -> list[OrderAsk]:
+        return [
+            desk.ask(face_fen=1_000, seller_ref=first),
+            desk.ask(face_fen=1_000, seller_ref=second, carrier="cucc"),
+        ]
+
+    async with desk.pool.acquire() as conn, conn.transaction():
+        await conn.execute("SELECT FROM parties WHERE ref = 'a' FOR UPDATE")
+        one = asyncio.create_task(place(desk, *asks("a", "b")))
+        await asyncio.sleep(0.2)
+        other = asyncio.create_task(place(desk, *asks("b", "a")))
+        await asyncio.sleep(0.2)
+    assert codes(await one) == codes(await other) == ["accepted", "accepted"]
+
+
 async def test_without_a_limit_the_short_way_asks_the_database_nothing_more(desk: Desk) -> None:
     counted = Statements(desk.pool)
     process = Process(desk, counted)

@@ -339,6 +339,7 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
             "amount_above_limit",
             "bid_limits_contradict",
             "bid_above_deposit",
+            "bids_too_many",
             "client_ref_used",
             "not_found",
         ),

@@ -134,12 +134,28 @@ OUTLET_REFUSALS: Final = (
         "Lower it when the outlet has paid in or withdrawn its demands.",
     ),
     Refusal(
+        "credit_line_uncovered",
+        409,
+        "自有资金不足以支持这一授信额度。",
+        "The operator's own cash does not cover this credit line.",
+        "请降低额度,或先补充自有资金。",
+        "Lend less, or bring in own money first.",
+    ),
+    Refusal(
         "bid_above_deposit",
         402,
         "出价超出保证金与授信。",
         "The bid is above the bidder's deposit and credit line.",
         "请降低出价或减少数量,或先补足保证金。",
         "Bid less or for fewer, or pay in first.",
+    ),
+    Refusal(
+        "bids_too_many",
+        409,
+        "长期求购过多。",
+        "Too many standing bids.",
+        "同一渠道最多同时有 200 个;请先撤回不用的。",
+        "An outlet may have 200 at a time: withdraw those of no use first.",
     ),
     Refusal(
         "bid_limits_contradict",

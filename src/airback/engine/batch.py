@@ -4,6 +4,7 @@ Verbs change nothing but a `Batch` and the records in it. Nothing here reads a c
 anybody: time, entropy and keys were given. `store.persist` writes a finished batch in one transaction.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -32,7 +33,7 @@ from airback.market.health import Health
 from airback.market.matching import DemandBook
 from airback.market.pauses import Pauses
 from airback.orders.corrections import Correction, Settlement
-from airback.orders.intake import PEOPLE
+from airback.orders.intake import FILES, PEOPLE
 from airback.orders.states import FILL_TRANSITIONS, FINAL, TRANSITIONS, FillState, State
 from airback.payouts.states import TRANSITIONS as PAYOUT_TRANSITIONS
 from airback.payouts.states import State as PayoutState
@@ -98,7 +99,7 @@ class Batch:
     `sending`: whether effects may go out, as the book said when the batch was written. `restored_at`: when the
     book came out of a backup, while it still waits; `statements_awaited`: for some far side's statement since then. Both
     are read for a decision to resume. `channels`: of the outlets that have terms. `health`: of outlets that had fills, as
-    the writer knows it; `health_changed` names those to be written.
+    the writer knows it; `health_changed` names those to be written. `notices`: how many wait for each outlet.
     """
 
     book: int
@@ -133,6 +134,7 @@ class Batch:
     pauses: Pauses = field(default_factory=Pauses)
     outlets: OutletDesk = field(default_factory=OutletDesk)
     hooks: Mapping[str, Hook] = field(default_factory=dict)
+    notices: Counter[str] = field(default_factory=Counter)
     notices_again: dict[str, OpenEffect] = field(default_factory=dict)
     # decisions
     transfers: list[Transfer] = field(default_factory=list)
@@ -346,7 +348,7 @@ class Batch:
             left_at=self.now,
             epoch=self.epoch,
             ask_at=self.now + self.policy.look_again,
-            lane=order.lane if order else PEOPLE,
+            lane=FILES if kind is Kind.WEBHOOK else order.lane if order else PEOPLE,
         )
         self.effects.append(effect)
         if order is not None:

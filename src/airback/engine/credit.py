@@ -82,6 +82,17 @@ def credit(batch: Batch, order: Order) -> None:
             amount_fen=spread_fen,
             order=order,
         )
+    if order.net_fen > proceeds_fen:
+        # A card of another face may be worth more to its seller than its outlet's price for it: what the seller is owed beyond
+        # what was paid is client money too, so the operator's own cash moves beside it.
+        batch.post(
+            "backing",
+            subject=order.id,
+            debit=account("cash:safeguarded"),
+            credit=account("cash:own"),
+            amount_fen=order.net_fen - proceeds_fen,
+            order=order,
+        )
     if batch.agreements:
         _share_out(batch, order, spread_fen)
     order.credited_fen = order.net_fen

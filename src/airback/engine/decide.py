@@ -14,8 +14,9 @@ from airback.engine.correct import settle_correction
 from airback.engine.propose import replaced
 from airback.engine.reconcile import resolve_break
 from airback.engine.records import Answer, Letter, Order
-from airback.engine.reserve import release_fills, reopen, settle_earmark
+from airback.engine.reserve import HOUSE, release_fills, reopen, settle_earmark
 from airback.engine.tell import tell_again, tell_prices
+from airback.engine.watch import ended
 from airback.ledger.accounts import account, deposit, safeguarded
 from airback.ledger.margin import REBATE, account_of
 from airback.ledger.split import payable_account
@@ -325,6 +326,8 @@ def _decide_order(batch: Batch, after: dict[str, Any]) -> list[int]:
         for fill in order.fills:
             if fill.state is FillState.DELIVERING:  # nothing of it is open: its request came to nothing
                 batch.move_fill(fill, FillState.FAILED)
+                if fill.outlet != HOUSE:
+                    ended(batch, fill, None)
                 settle_earmark(batch, order, fill, pays_fen=0)
                 reopen(batch, order, fill, fill.face_fen)
     batch.move(order, target, code=code if target is end else None)

@@ -22,7 +22,7 @@ from airback.market.health import State as HealthState
 from airback.market.matching import LEAST_PART_FEN, Demand, rank
 from airback.orders.corrections import Bearer, Correction
 from airback.orders.corrections import Kind as CorrectionKind
-from airback.orders.intake import PEOPLE
+from airback.orders.intake import FILES, PEOPLE
 from airback.orders.states import FillState, State
 from airback.payouts.states import State as PayoutState
 from airback.store import price_caps
@@ -181,7 +181,8 @@ async def _market(
     conn: Any, batch: Batch, matching: list[Order], outlets: set[str], *, paying: set[str]
 ) -> None:
     """Read demands, best first, until they can take every order of the batch or cost more than it is worth."""
-    batch.demands.know(batch.channels, batch.policy.valuation, batch.unwell())
+    paused = batch.pauses.outlets(at=batch.now)
+    batch.demands.know(batch.channels, batch.policy.valuation, batch.unwell(), paused)
     # money that a letter of this very batch brings counts already
     rooms = {o: MAX_FEN if o in paying else batch.balances.room_fen(deposit(o)) for o in outlets}
     rich = sorted(outlet for outlet, room in rooms.items() if room >= LEAST_PART_FEN)
@@ -314,8 +315,15 @@ def _effect(row: asyncpg.Record, epoch: int) -> OpenEffect:
         n=row["n"],
         asks=row["asks"],
         ask_at=row["ask_at"],
-        lane=PEOPLE if row["lane"] is None else row["lane"],
+        lane=_lane(Kind(row["kind"]), row["lane"]),
     )
+
+
+def _lane(kind: Kind, of_order: int | None) -> int:
+    """Whose it is: nobody waits for a notice to an outlet; what is of no order is a person's."""
+    if kind is Kind.WEBHOOK:
+        return FILES
+    return PEOPLE if of_order is None else of_order
 
 
 async def licences(conn: Any, batch: Batch, numbers: list[str]) -> None:

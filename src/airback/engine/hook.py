@@ -1,6 +1,7 @@
 """hook: an outlet says where it wants to be told of its fills and of prices, or that it does not any more."""
 
 import base64
+import re
 from collections.abc import Callable
 from datetime import datetime
 from typing import Final
@@ -16,6 +17,8 @@ from airback.store.outlets import Hook
 
 MOST_URL: Final = 500
 _SECRET_BYTES: Final = 32
+#: A host's name or address and nothing that two readers may read in two ways, such as a backslash or `%31`.
+_HOST: Final = re.compile(r"[a-z0-9_.-]+|[0-9a-f:.]+", re.ASCII | re.IGNORECASE)
 _THIS_MACHINE: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -32,7 +35,7 @@ def check_url(url: str, *, allow_loopback: bool) -> None:
         and url.isascii()
         and url.isprintable()
         and " " not in url
-        and parts.hostname
+        and _HOST.fullmatch(parts.hostname or "") is not None
         and parts.username is None
         and not parts.fragment
         and (port is None or 0 < port < 65_536)

@@ -78,8 +78,12 @@ def possible(batch: Batch, action: str, after: dict[str, Any]) -> bool:
         outlet, amount = str(after["outlet"]), int(after["amount_fen"])
         free_fen = batch.balances.room_fen(deposit(outlet)) - batch.outlets.demanded_fen.get(outlet, 0)
         lent_fen = _lent_fen(batch, outlet)
-        # what was lent is not the outlet's to take, and what is in use cannot be called back
-        return amount <= free_fen - lent_fen if action == WITHDRAW else lent_fen - amount <= max(0, free_fen)
+        if action == WITHDRAW:
+            return amount <= free_fen - lent_fen  # what was lent is not the outlet's to take
+        if amount > lent_fen:
+            # cash that the operator has not got safeguards nobody's money
+            return amount - lent_fen <= batch.balances.room_fen(account("cash:own"))
+        return lent_fen - amount <= max(0, free_fen)  # what is in use cannot be called back
     return True
 
 

@@ -215,7 +215,7 @@ class Senders:
         patience_s = PATIENCE * capabilities.timeout_s if capabilities else None
         try:
             async with asyncio.timeout(patience_s):
-                outcome = await (self._ask(effect) if job.asked else self._send(effect, job.request))
+                outcome = _clean(await (self._ask(effect) if job.asked else self._send(effect, job.request)))
         except FarSideUnreachable:
             result = Result.FAILED if effect.kind is Kind.INSPECT else Result.UNKNOWN
             outcome = Outcome(result, code="carrier_unreachable")
@@ -228,7 +228,6 @@ class Senders:
                 error=type(error).__name__,
             )
             outcome = Outcome(Result.UNKNOWN, code="answer_lost")
-        outcome = _clean(outcome)
         self._on_answer(Answer(effect, outcome, asked=job.asked))
         return outcome.code not in _TRANSPORT_CODES
 
@@ -301,6 +300,9 @@ class _Lane:
         self._files: deque[_Job] = deque()
         self._in_turn = 0
         self._tasks: set[asyncio.Task[None]] = set()
+        self._working = (
+            0  # a task that has seen the queue empty does not, though for a moment it still stands there
+        )
         self._next_start = 0.0
         self._failures = 0
         self._closed = False
@@ -309,8 +311,8 @@ class _Lane:
         """Queue a job and see that somebody does it."""
         (self._people if job.effect.lane == PEOPLE else self._files).append(job)
         wanted = self._concurrency if self._failures < _BREAK_AFTER else 1
-        queued = len(self._people) + len(self._files)
-        if len(self._tasks) < min(wanted, queued + len(self._tasks)) and not self._closed:
+        if self._working < wanted and not self._closed:
+            self._working += 1
             task = asyncio.create_task(self._work())
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
@@ -325,6 +327,12 @@ class _Lane:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _work(self) -> None:
+        try:
+            await self._work_off()
+        finally:
+            self._working -= 1
+
+    async def _work_off(self) -> None:
         while (queue := self._next()) and not self._closed:
             if self._idle(queue[0]):
                 queue.popleft()

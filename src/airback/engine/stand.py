@@ -31,6 +31,8 @@ from airback.store.outlets import day_and_month
 from airback.store.standing_bids import StandingBid, Wanting
 
 MOST_NUMBERS: Final = 50
+#: So many bids of one outlet may stand: the writer looks at each of them every few seconds.
+MOST_BIDS: Final = 200
 #: How long a demand made from a bid is good for, by the bid's speed.
 SPEEDS: Final = MappingProxyType({"fast": timedelta(minutes=30), "slow": timedelta(hours=24)})
 
@@ -63,7 +65,7 @@ async def place(
 
     Raises `Refused`: `carrier_unknown`, `number_malformed`, `number_dead`, `number_suspended`, `carrier_unreachable`,
     `bid_carriers_differ`, `price_malformed`, `amount_below_minimum`, `amount_above_limit`, `bid_limits_contradict`,
-    `field_invalid`, `client_ref_used`, `bid_above_deposit` when what its numbers take at once is above the outlet's free
+    `field_invalid`, `client_ref_used`, `bids_too_many`, `bid_above_deposit` when what its numbers take at once is above the outlet's free
     money, `not_found` for an outlet that is not on record.
     """
     numbers = _form(ask)
@@ -86,6 +88,8 @@ async def place(
     async with pool.acquire() as conn, conn.transaction():
         if not await demands.lock_outlet(conn, book=book, outlet=outlet):
             raise Refused("not_found", field="outlet")
+        if await standing_bids.count(conn, book=book, outlet=outlet) >= MOST_BIDS:
+            raise Refused("bids_too_many")
         free_fen = await balances.free_deposit_fen(
             conn, book=book, outlet=outlet, account_id=deposit(outlet).id
         )
@@ -99,20 +103,24 @@ async def place(
 
 
 async def withdraw(conn: asyncpg.Connection, *, book: int, outlet: str, bid_id: int, at: datetime) -> None:
-    """Let a bid stand no more; the writer closes what is open of its demands. Raises `Refused` `not_found`."""
+    """Let a bid stand no more; the writer closes what is open of its demands, and nothing of them is wanted again. Raises
+    `Refused` `not_found`."""
     async with conn.transaction():
-        open_demands = await standing_bids.withdraw(conn, book=book, outlet=outlet, bid_id=bid_id, at=at)
-        if open_demands is None:
+        # the writer may be making demands from it at this moment
+        await demands.lock_outlet(conn, book=book, outlet=outlet)
+        under_way = await standing_bids.withdraw(conn, book=book, outlet=outlet, bid_id=bid_id, at=at)
+        if under_way is None:
             raise Refused("not_found", field="id")
-        for demand_id in open_demands:
+        for demand_id in under_way:
             await append_withdraw(conn, book=book, demand_id=demand_id, outlet=outlet, at=at)
 
 
 async def refill(conn: Any, *, book: int, now: datetime, entropy: Callable[[int], bytes]) -> None:
-    """Make the demands that standing bids want and have not. For the book's writer, every few seconds."""
+    """Make the demands that standing bids want and have not. For the book's writer, every few seconds: it waits for nobody
+    who places demands at that moment."""
     for outlet in await standing_bids.outlets(conn, book=book):
         async with conn.transaction():
-            if await demands.lock_outlet(conn, book=book, outlet=outlet):
+            if await demands.lock_outlet_if_free(conn, book=book, outlet=outlet):
                 await _refill(conn, book=book, outlet=outlet, now=now, entropy=entropy)
 
 

@@ -1,7 +1,8 @@
 """tell: an outlet that named an address hears of its fills and of new prices. Nothing depends on it.
 
 A notice is journalled before it is sent, like everything that goes out, and sent again at growing intervals until the
-outlet has taken it or a day is over. It tells an outlet nothing of the order, its seller or other outlets.
+outlet has taken it or a day is over. While too many wait for an outlet it is told nothing new, which is an alarm. A
+notice tells an outlet nothing of the order, its seller or other outlets.
 """
 
 import json
@@ -21,6 +22,9 @@ from airback.store.outlets import Hook
 
 #: For so long a notice is tried.
 TRIED_FOR: Final = timedelta(hours=24)
+#: So many notices may wait for one outlet. Of more it is not told: its fills stand in the API, and the writer looks at every
+#: open effect, so an outlet that takes nothing must not slow down all the others.
+MOST_WAITING: Final = 1000
 
 
 def tell(batch: Batch, hook: Hook, event: Event, data: Mapping[str, Any]) -> None:
@@ -75,7 +79,13 @@ def tell_again(batch: Batch, effect: OpenEffect) -> None:
 
 
 def _journal(batch: Batch, outlet: str, notice: Notice, *, ref: str) -> None:
-    batch.journal(Kind.WEBHOOK, far_side=f"outlet:{outlet}", request=notice, ref=ref, send_within=TRIED_FOR)
+    far_side = f"outlet:{outlet}"
+    batch.notices[far_side] += 1
+    if batch.notices[far_side] > MOST_WAITING:
+        if batch.notices[far_side] == MOST_WAITING + 1:
+            batch.alarm("notices_not_made", far_side, waiting=MOST_WAITING)
+        return
+    batch.journal(Kind.WEBHOOK, far_side=far_side, request=notice, ref=ref, send_within=TRIED_FOR)
 
 
 def _secret(batch: Batch, hook: Hook) -> str:

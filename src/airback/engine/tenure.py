@@ -151,6 +151,10 @@ class Tenure:
             await self._writer.close()
             with contextlib.suppress(Exception):
                 if not self._lost:
+                    if (
+                        conn.is_closed()
+                    ):  # it was to stop in the midst of a failure: nobody shall wait for its lease
+                        conn = await writer_connection(self._url)
                     await books.sign_off(conn, book=self._book, worker=self._worker)
             with contextlib.suppress(Exception):
                 await conn.close(timeout=2)

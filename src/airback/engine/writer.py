@@ -135,6 +135,7 @@ class Writer:
         self._by_ref: dict[str, OpenEffect] = {}
         self._by_order: dict[int, dict[int, OpenEffect]] = {}
         self._under_way: Counter[tuple[str, int]] = Counter()
+        self._notices: Counter[str] = Counter()
         self._aside: dict[int, datetime] = {}
         self._hints: dict[str, _Hint] = {}
         self._memory = Memory()
@@ -151,6 +152,7 @@ class Writer:
         self._after_seller = 0
         self._refresh_at = 0.0
         self._count_at = 0.0
+        self._counted = store_of_outlets.Counted()
         self._replan_at = 0.0
         self._replan_s = _REPLAN_S
         self._senders: Sending | None = None
@@ -172,6 +174,7 @@ class Writer:
         self._senders = self._open_senders(self._answered)
         self._open, self._by_ref, self._by_order = {}, {}, {}
         self._under_way.clear()
+        self._notices.clear()
         self._hints.clear()
         now = self._clock()
         self._aside = {effect_id: until for effect_id, until in self._aside.items() if until > now}
@@ -322,6 +325,7 @@ class Writer:
             agreements=self._agreements,
             pauses=self._pauses,
             hooks=self._told,
+            notices=Counter(self._notices),
             by_ref=self._by_ref,
             full=frozenset(queue for queue, n in self._under_way.items() if n >= self._most_in_flight),
         )
@@ -454,6 +458,8 @@ class Writer:
 
     def _remember(self, effect: OpenEffect) -> None:
         self._open[effect.id] = self._by_ref[effect.ref] = effect
+        if effect.kind is Kind.WEBHOOK:
+            self._notices[effect.far_side] += 1
         if effect.order_id is not None:
             self._by_order.setdefault(effect.order_id, {})[effect.id] = effect
 
@@ -462,6 +468,8 @@ class Writer:
         if effect is None:
             return
         self._came_back(effect)
+        if effect.kind is Kind.WEBHOOK:
+            self._notices[effect.far_side] -= 1
         del self._by_ref[effect.ref]
         if effect.order_id is not None:
             of_order = self._by_order[effect.order_id]
@@ -503,7 +511,9 @@ class Writer:
         now_s = self._monotonic()
         self._refresh_at = now_s + REFRESH_S
         if now_s >= self._count_at:
-            standings = await store_of_outlets.standings(conn, book=self._book, now=now)
+            standings = await store_of_outlets.standings(
+                conn, book=self._book, now=now, counted=self._counted
+            )
             self._memory.channels = [outlets.channel_of(one) for one in standings.values()]
             self._count_at = now_s + _COUNT_S
         if now_s >= self._replan_at:
@@ -553,7 +563,11 @@ class Writer:
         if not refs:
             return
         for effect in await gather.effects_by_ref(conn, book=self._book, epoch=self._epoch, refs=refs):
-            if effect.result in FINAL_RESULTS and effect.kind not in (Kind.INSPECT, Kind.NOTIFY):
+            if effect.result in FINAL_RESULTS and effect.kind not in (
+                Kind.INSPECT,
+                Kind.NOTIFY,
+                Kind.WEBHOOK,  # an outlet is told, never asked
+            ):
                 hint = self._hints.setdefault(effect.ref, _Hint(effect, [], now))
                 hint.letters += refs[effect.ref]
                 hint.ask_at = now

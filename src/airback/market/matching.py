@@ -119,7 +119,8 @@ class Terms:
 class DemandBook:
     """Open demands of each carrier, best price first, then oldest; folded forward within a batch.
 
-    `terms`: of the outlets that have any. `unwell`: the largest face that may go to an outlet which is not well, 0 for none;
+    `terms`: of the outlets that have any. `paused`: outlets that get nothing, though a part may come back to their demands.
+    `unwell`: the largest face that may go to an outlet which is not well, 0 for none;
     a probe takes that to 0.
     """
 
@@ -128,10 +129,18 @@ class DemandBook:
     withdrawn: set[int] = field(default_factory=set)
     terms: dict[str, Terms] = field(default_factory=dict)
     unwell: dict[str, int] = field(default_factory=dict)
+    paused: frozenset[str] = frozenset()
     _ranked: dict[tuple[str, bool], list[tuple[int, int, int, Demand]]] = field(default_factory=dict)
 
-    def know(self, channels: Iterable[Channel], valuation: Valuation, unwell: Mapping[str, int]) -> None:
-        """Take the outlets' terms and which of them are unwell, before the demands."""
+    def know(
+        self,
+        channels: Iterable[Channel],
+        valuation: Valuation,
+        unwell: Mapping[str, int],
+        paused: frozenset[str] = frozenset(),
+    ) -> None:
+        """Take the outlets' terms and which of them are unwell or paused, before the demands."""
+        self.paused = paused
         self.terms = {channel.outlet: Terms.of(channel, valuation) for channel in channels}
         self.unwell = dict(unwell)
         self._ranked.clear()
@@ -214,6 +223,8 @@ class DemandBook:
                 reason = why.TOO_LATE
             elif whole and part < face_fen:
                 reason = why.TOO_SMALL
+            elif outlet in self.paused:
+                reason = why.PAUSED
             elif outlet in self.unwell and (taken_fen or self.unwell[outlet] < face_fen):
                 reason = why.PROBING if self.unwell[outlet] else why.RESTING
             elif terms is not None:

@@ -46,11 +46,12 @@ class FillRow:
 @dataclass(frozen=True, slots=True)
 class OutletMoney:
     """An outlet's money. `line_fen` was lent to it and stands in `deposit_fen`; `demanded_fen` is what its open demands
-    would cost."""
+    would cost. `operator_fen` is the operator's own cash, of which a line is lent."""
 
     deposit_fen: int
     earmarked_fen: int
     line_fen: int
+    operator_fen: int
     demanded_fen: int
 
     @property

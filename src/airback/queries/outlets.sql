@@ -12,11 +12,13 @@ FROM fills f JOIN orders o ON o.book = f.book AND o.id = f.order_id
 WHERE f.book = $1 AND ($3::text IS NULL OR f.outlet = $3) ORDER BY f.id DESC LIMIT $2
 
 -- name: money
--- An outlet's deposit, what is earmarked of it, and what was lent to it.
+-- An outlet's deposit, what is earmarked of it, and what was lent to it; beside them the operator's own cash.
 SELECT coalesce(sum(credits_posted - debits_posted) FILTER (WHERE code = 'deposit:' || $2::text), 0)::bigint AS deposit_fen,
        coalesce(sum(debits_pending) FILTER (WHERE code = 'deposit:' || $2::text), 0)::bigint AS earmarked_fen,
-       coalesce(sum(debits_posted - credits_posted) FILTER (WHERE code = 'receivable:' || $2::text), 0)::bigint AS line_fen
-FROM accounts WHERE book = $1 AND asset = 'CNY' AND code IN ('deposit:' || $2::text, 'receivable:' || $2::text)
+       coalesce(sum(debits_posted - credits_posted) FILTER (WHERE code = 'receivable:' || $2::text), 0)::bigint AS line_fen,
+       coalesce(sum(debits_posted - credits_posted) FILTER (WHERE code = 'cash:own'), 0)::bigint AS operator_fen
+FROM accounts
+WHERE book = $1 AND asset = 'CNY' AND code IN ('deposit:' || $2::text, 'receivable:' || $2::text, 'cash:own')
 
 -- name: outlet
 SELECT outlet, name, house, created_at FROM outlets WHERE book = $1 AND outlet = $2

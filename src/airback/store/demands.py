@@ -38,6 +38,11 @@ async def lock_outlet(conn: asyncpg.Connection, *, book: int, outlet: str) -> bo
     return await conn.fetchval(SQL.lock_outlet, book, outlet) is not None
 
 
+async def lock_outlet_if_free(conn: asyncpg.Connection, *, book: int, outlet: str) -> bool:
+    """The same without waiting; False also while somebody else places demands for it."""
+    return await conn.fetchval(SQL.lock_outlet_if_free, book, outlet) is not None
+
+
 async def place(
     conn: asyncpg.Connection, *, book: int, outlet: str, demands: Sequence[NewDemand], at: datetime
 ) -> set[int]:

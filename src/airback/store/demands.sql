@@ -6,6 +6,10 @@ SELECT client_ref FROM demands WHERE book = $1 AND outlet = $2 AND client_ref = 
 -- One placing at a time per outlet, so that two never count on the same money. The outlet must be on record.
 SELECT outlet FROM outlets WHERE book = $1 AND outlet = $2 FOR UPDATE
 
+-- name: lock_outlet_if_free
+-- The same for who may come again later: nothing is returned while somebody else places demands.
+SELECT outlet FROM outlets WHERE book = $1 AND outlet = $2 FOR UPDATE SKIP LOCKED
+
 -- name: place
 -- New demands and their open rows. One whose reference was taken meanwhile is not returned. From here on only the
 -- book's writer changes `open_demands`.

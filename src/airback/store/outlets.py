@@ -118,36 +118,94 @@ async def records(conn: Any, *, book: int, now: datetime, outlet: str | None = N
     }
 
 
-async def standings(conn: Any, *, book: int, now: datetime) -> dict[str, Standing]:
+@dataclass(frozen=True, slots=True)
+class _Day:
+    """What became of one outlet's fills of one day; `taken_fen` with what it is about to take."""
+
+    taken_fen: int = 0
+    delivered: int = 0
+    failed: int = 0
+
+
+@dataclass(slots=True)
+class Counted:
+    """What outlets took on each of the last days, as far as it was read: when, and by outlet.
+
+    Days that are over hardly change, and there may be millions of fills. So each count reads today's, and of the others
+    the one that was read longest ago.
+    """
+
+    days: dict[datetime, tuple[datetime, dict[str, _Day]]] = field(default_factory=dict)
+
+    async def count(self, conn: Any, *, book: int, now: datetime) -> None:
+        """Read what is missing of the days that count: this month's, and those of `RECORD_DAYS`."""
+        today, month = day_and_month(now)
+        first = min(month, day_and_month(now - timedelta(days=RECORD_DAYS))[0])
+        known = self.days
+        self.days = {}
+        for n in range((today - first).days + 1):
+            day = first + timedelta(days=n)
+            # before it was over its last fills were not there yet
+            if day in known and known[day][0] >= day + _DAY:
+                self.days[day] = known[day]
+            else:
+                await self._read(conn, book, day, now)
+        over = [day for day in self.days if day in known and day < today]
+        if over:
+            await self._read(conn, book, min(over, key=lambda day: self.days[day][0]), now)
+
+    async def _read(self, conn: Any, book: int, day: datetime, now: datetime) -> None:
+        rows = await conn.fetch(SQL.taken_between, book, lowest_id(day), lowest_id(day + _DAY))
+        found = {row["outlet"]: _Day(row["taken_fen"], row["delivered"], row["failed"]) for row in rows}
+        self.days[day] = (now, found)
+
+    def since(self, day: datetime, outlet: str) -> _Day:
+        """What became of an outlet's fills from that day on."""
+        found = [by.get(outlet, _NOTHING) for at, (_, by) in self.days.items() if at >= day]
+        return _Day(
+            sum(one.taken_fen for one in found),
+            sum(one.delivered for one in found),
+            sum(one.failed for one in found),
+        )
+
+
+_DAY: Final = timedelta(days=1)
+_NOTHING: Final = _Day()
+
+
+async def standings(
+    conn: Any, *, book: int, now: datetime, counted: Counted | None = None
+) -> dict[str, Standing]:
     """Every outlet with terms in force, with what is left of its limits by Beijing's day and month, and its record.
 
-    An outlet with too few fills counts as one that never failed: it must be tried to have a record.
+    An outlet with too few fills counts as one that never failed: it must be tried to have a record. `counted`: what an
+    earlier count has read already; it is brought up to date.
     """
     terms = await terms_in_force(conn, book=book, now=now)
     if not terms:
         return {}
-    day, month = day_and_month(now)
-    rows = await conn.fetch(
-        SQL.taken, book, lowest_id(day), lowest_id(month), lowest_id(now - timedelta(minutes=1))
-    )
-    taken: Mapping[str, Any] = {row["outlet"]: row for row in rows}
-    known = await records(conn, book=book, now=now)
+    today, month = day_and_month(now)
+    begun, _ = day_and_month(now - timedelta(days=RECORD_DAYS))
+    counted = Counted() if counted is None else counted
+    await counted.count(conn, book=book, now=now)
+    rows = await conn.fetch(SQL.begun_since, book, lowest_id(now - timedelta(minutes=1)))
+    minute: Mapping[str, int] = {row["outlet"]: row["fills"] for row in rows}
+    rows = await conn.fetch(SQL.reversed_since, book, lowest_id(begun))
+    taken_back: Mapping[str, int] = {row["outlet"]: row["reversed"] for row in rows}
     found = {}
     for outlet, one in terms.items():
-        used = taken.get(outlet)
-        day_fen, month_fen, fills = (
-            (0, 0, 0) if used is None else (used["day_fen"], used["month_fen"], used["minute_fills"])
-        )
-        record = known.get(outlet, Record())
+        lately = counted.since(begun, outlet)
+        record = Record(lately.delivered, lately.failed, reversed=taken_back.get(outlet, 0))
         success, reversal = record.success_ppm, record.reversal_ppm
+        day_fen, month_fen = (counted.since(day, outlet).taken_fen for day in (today, month))
         found[outlet] = Standing(
             outlet=outlet,
             terms=one,
             daily_left_fen=max(0, one.daily_fen - day_fen),
             monthly_left_fen=MAX_FEN if one.monthly_fen is None else max(0, one.monthly_fen - month_fen),
-            per_minute_left=max(0, one.per_minute - fills),
+            per_minute_left=max(0, one.per_minute - minute.get(outlet, 0)),
             success_ppm=PPM if success is None else success,
-            reversal_ppm=0 if reversal is None else reversal,
+            reversal_ppm=0 if reversal is None else min(reversal, PPM),
             delay_s=one.settle_to_days * 86_400,
             speed_s=one.delay_s,
         )

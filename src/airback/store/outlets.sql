@@ -38,13 +38,27 @@ SELECT f.outlet, count(*) FILTER (WHERE f.state = 'delivered') AS delivered,
 FROM fills f WHERE f.book = $1 AND f.id >= $2 AND ($3::text IS NULL OR f.outlet = $3)
 GROUP BY f.outlet ORDER BY f.outlet
 
--- name: taken
--- Face that each outlet took or is about to take since two ids: today's, and this month's.
+-- name: taken_between
+-- What outlets took or are about to take between two ids, in face, and what became of those fills.
 SELECT outlet,
-       coalesce(sum(CASE WHEN state = 'delivered' THEN delivered_fen ELSE face_fen END) FILTER (WHERE id >= $2), 0)::bigint AS day_fen,
-       coalesce(sum(CASE WHEN state = 'delivered' THEN delivered_fen ELSE face_fen END), 0)::bigint AS month_fen,
-       count(*) FILTER (WHERE id >= $4) AS minute_fills
-FROM fills WHERE book = $1 AND id >= $3 AND state IN ('reserved', 'delivering', 'delivered') GROUP BY outlet
+       coalesce(sum(CASE WHEN state = 'delivered' THEN delivered_fen ELSE face_fen END)
+                FILTER (WHERE state IN ('reserved', 'delivering', 'delivered')), 0)::bigint AS taken_fen,
+       count(*) FILTER (WHERE state = 'delivered') AS delivered, count(*) FILTER (WHERE state = 'failed') AS failed
+FROM fills WHERE book = $1 AND id >= $2 AND id < $3 GROUP BY outlet
+
+-- name: begun_since
+-- Fills of each outlet since an id.
+SELECT outlet, count(*) AS fills FROM fills
+WHERE book = $1 AND id >= $2 AND state IN ('reserved', 'delivering', 'delivered') GROUP BY outlet
+
+-- name: reversed_since
+-- Fills of each outlet since an id that were taken back afterwards. Found from the corrections, of which there are few.
+SELECT f.outlet, count(DISTINCT f.id) AS reversed
+FROM corrections c
+JOIN effects e ON e.book = c.book AND e.id = c.effect_id
+JOIN fills f ON f.book = e.book AND f.id = e.fill_id
+WHERE c.book = $1 AND c.id >= $2 AND c.kind = 'delivery_reversed' AND f.id >= $2 AND f.state = 'delivered'
+GROUP BY f.outlet
 
 -- name: hooks
 -- Where outlets want to be told.

@@ -90,9 +90,9 @@ WHERE book = $1 AND number = ANY($2::text[]) AND id >= $3 AND carrier = $4 AND p
 GROUP BY number
 
 -- name: sold_since
--- Face value that sellers brought of an asset since then, of orders that did not end unharmed. An id tells its time, so the
--- sellers' own index finds them.
-SELECT seller, sum(face_fen)::bigint AS face_fen FROM orders
+-- Face value that sellers brought of an asset since then, of orders that did not end unharmed; of a card that turned out to
+-- be worth more, what it was worth. An id tells its time, so the sellers' own index finds them.
+SELECT seller, sum(greatest(face_fen, delivered_fen))::bigint AS face_fen FROM orders
 WHERE book = $1 AND seller = ANY($2::bigint[]) AND id >= $3 AND carrier = $4 AND product = $5
   AND state NOT IN ('declined', 'cancelled', 'expired', 'failed')
 GROUP BY seller

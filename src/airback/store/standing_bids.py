@@ -69,6 +69,11 @@ async def insert(conn: asyncpg.Connection, *, book: int, outlet: str, bid: Stand
     return made is not None
 
 
+async def count(conn: asyncpg.Connection, *, book: int, outlet: str) -> int:
+    """How many bids of an outlet stand."""
+    return int(await conn.fetchval(SQL.count, book, outlet))
+
+
 async def outlets(conn: Any, *, book: int) -> list[str]:
     """Outlets with a bid that stands."""
     return [row["outlet"] for row in await conn.fetch(SQL.outlets, book)]
@@ -94,7 +99,7 @@ async def get(conn: asyncpg.Connection, *, book: int, outlet: str, bid_id: int) 
 async def withdraw(
     conn: asyncpg.Connection, *, book: int, outlet: str, bid_id: int, at: datetime
 ) -> list[int] | None:
-    """Let it stand no more; its open demands, or None when it stood no more before."""
+    """Let it stand no more; its demands under way, or None when it stood no more before."""
     if str(await conn.execute(SQL.withdraw, book, bid_id, outlet, at)).endswith(" 0"):
         return None
-    return [row["id"] for row in await conn.fetch(SQL.open_demands_of, book, bid_id)]
+    return [row["id"] for row in await conn.fetch(SQL.demands_under_way, book, bid_id, at)]

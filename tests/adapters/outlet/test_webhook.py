@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import threading
 from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,7 +12,7 @@ import pytest
 import pytest_asyncio
 from standardwebhooks import Webhook
 
-from airback.adapters.outlet.webhook import PrivateAddress, WebhookOutlet, check_address
+from airback.adapters.outlet.webhook import PrivateAddress, WebhookOutlet, check_address, resolve_name
 from airback.domain.effects import Result
 from tests.adapters.outlet.conformance import SECRET, OutletConformance, notice
 
@@ -67,9 +69,12 @@ class Receiver:
             await writer.drain()
             writer.close()
             return
-        if trick in ("", "lose_answer"):
+        if trick in ("", "lose_answer", "chat"):
             self.taken.append((headers["webhook-id"], body.decode()))
-        if trick != "lose_answer":
+        if trick == "chat":
+            writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n" + b"x" * 100_000)
+            await writer.drain()
+        elif trick != "lose_answer":
             status = {
                 "silent": "204 No Content",
                 "": "204 No Content",
@@ -100,6 +105,11 @@ class TestWebhook(OutletConformance):
     async def test_the_path_and_the_query_are_the_outlets_own(self, stage: Receiver) -> None:
         await stage.outlet.tell(notice(stage))
         assert stage.paths[-1] == "POST /hook?of=north HTTP/1.1"
+
+    async def test_a_long_answer_is_an_answer(self, stage: Receiver) -> None:
+        stage.misbehave("chat")
+        outcome = await stage.outlet.tell(notice(stage))
+        assert (outcome.result, outcome.detail) == (Result.SUCCEEDED, {"status": 200})
 
     async def test_a_redirect_is_not_followed(self, stage: Receiver) -> None:
         stage.misbehave("away")
@@ -148,6 +158,57 @@ class TestWebhook(OutletConformance):
         outcome = await outlet.tell(notice(stage, url=f"http://shop.invalid:{port}/hook"))
         assert outcome.result is Result.SUCCEEDED
 
+    async def test_a_host_that_two_readers_read_in_two_ways_is_not_sent_to(self, stage: Receiver) -> None:
+        port = int(stage.url.rpartition(":")[2].partition("/")[0])
+
+        async def resolve(host: str, port: int) -> Sequence[str]:
+            return ["93.184.215.14"]  # the sender of such an address answers for his own name
+
+        outlet = WebhookOutlet(now=lambda: datetime.now(UTC), allow_loopback=False, resolve=resolve)
+        for scheme in ("http", "https"):
+            url = f"{scheme}://127.0.0.1:{port}\\x.shop.example/hook"
+            outcome = await outlet.tell(notice(stage, url=url))
+            assert (outcome.result, outcome.code) == (Result.FAILED, "hook_private")
+        outcome = await outlet.tell(notice(stage, url="https://10.0.0.1\\x.shop.example/hook"))
+        assert (outcome.result, outcome.code) == (Result.FAILED, "hook_private")
+
+    async def test_a_name_server_that_never_answers_is_asked_once_at_a_time(self, stage: Receiver) -> None:
+        asked: list[str] = []
+
+        async def resolve(host: str, port: int) -> Sequence[str]:
+            asked.append(host)
+            await asyncio.sleep(0.4)
+            raise OSError
+
+        outlet = WebhookOutlet(
+            now=lambda: datetime.now(UTC), allow_loopback=False, resolve=resolve, timeout_s=0.2
+        )
+        told = notice(stage, url="https://shop.example/hook")
+        outcomes = await asyncio.gather(*(outlet.tell(told) for _ in range(5)))
+        assert {(o.result, o.code) for o in outcomes} == {(Result.UNKNOWN, "not_sent")}
+        assert asked == ["shop.example"]
+        await asyncio.sleep(0.3)
+        await outlet.tell(told)
+        assert len(asked) == 2
+
+    async def test_names_are_not_looked_up_in_the_loops_own_threads(self) -> None:
+        loop, held = asyncio.new_event_loop(), threading.Event()
+
+        async def look() -> Sequence[str]:
+            loop.set_default_executor(ThreadPoolExecutor(1))
+            waiting = loop.run_in_executor(None, held.wait)  # all of them are taken
+            try:
+                async with asyncio.timeout(5):
+                    return await resolve_name("127.0.0.1", 443)
+            finally:
+                held.set()
+                await waiting
+
+        try:
+            assert await asyncio.to_thread(loop.run_until_complete, look()) == ["127.0.0.1"]
+        finally:
+            loop.close()
+
     async def test_plain_http_goes_nowhere_but_to_this_machine(self, stage: Receiver) -> None:
         async def resolve(host: str, port: int) -> Sequence[str]:
             return ["93.184.215.14"]
@@ -161,7 +222,7 @@ class TestWebhook(OutletConformance):
     "address",
     [
         "127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.0.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "224.0.0.1",
-        "255.255.255.255", "::1", "::", "fe80::1%eth0", "fc00::1", "::ffff:10.0.0.1", "2002:7f00:1::", "ff02::1",
+        "255.255.255.255", "::1", "::", "fe80::1%eth0", "fc00::1", "fec0::1", "::ffff:10.0.0.1", "2002:7f00:1::", "ff02::1",
     ],
 )  # fmt: skip
 async def test_an_address_inside_is_refused(address: str) -> None:

@@ -178,3 +178,19 @@ async def test_a_credit_line_in_use_is_not_called_back(world: World) -> None:
         )
         assert answer.status_code == status, (amount, answer.text[:1500])
         assert ("授信额度正在使用" in answer.text) is (status == 409)
+
+
+async def test_a_credit_line_beyond_the_operators_own_cash_is_not_proposed(world: World) -> None:
+    await furnish(world.pool)
+    person = await world.person("ada", *EVERYBODY)
+    own_fen = await world.pool.fetchval(
+        "SELECT coalesce(sum(debits_posted - credits_posted), 0)::bigint FROM accounts WHERE code = 'cash:own'"
+    )
+    line_fen = await world.pool.fetchval(
+        "SELECT coalesce(sum(debits_posted - credits_posted), 0)::bigint FROM accounts WHERE code = 'receivable:yida'"
+    )
+    amount = str((max(0, own_fen) + line_fen) // 100 + 1)
+    answer = await person.post(
+        "/console/approvals/propose/credit-line", about="yida", amount=amount, reason="渠道来函"
+    )
+    assert (answer.status_code, "自有资金不足" in answer.text) == (409, True)

@@ -5,13 +5,18 @@ Headers `webhook-id` (the notice's reference, the same at each try), `webhook-ti
 
 An address comes from a customer, so it must not lead into our own network: its name is resolved here, every address it
 resolves to must be public, and the connection is made to the one that was looked at, not to what a second look-up says.
+Names are looked up in threads of their own, one look-up of a name at a time: a customer's name server that never answers
+holds up nobody else's notices and nothing else of the process.
 """
 
 import asyncio
 import ipaddress
+import re
 import socket
 from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from functools import partial
 from typing import Annotated, Final
 from urllib.parse import urlsplit
 
@@ -20,7 +25,7 @@ from standardwebhooks import Webhook
 from standardwebhooks.webhooks import WebhookVerificationError
 
 from airback.adapters.http.client import AnswerLost, HttpAnswer, HttpFarSide, NotSent
-from airback.domain.effects import Kind, Outcome, Result
+from airback.domain.effects import Exchange, Kind, Outcome, Result
 from airback.domain.money import MAX_FEN
 from airback.domain.ports.carrier import FarSideUnreachable, StatementLine
 from airback.domain.ports.outlet import Event, Notice, StatementAsk
@@ -30,6 +35,12 @@ MOST_ANSWER_BYTES: Final = 4096
 MOST_STATEMENT_BYTES: Final = 32 << 20
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _GONE: Final = 410
+#: A host that everybody who reads an address reads alike. Of `10.0.0.1\\x.example` one reader takes all as the name, another
+#: ends it at the backslash; of `%31` one decodes.
+_HOST: Final = re.compile(r"[a-z0-9_.-]+|[0-9a-f:.]+", re.ASCII | re.IGNORECASE)
+
+#: The event loop's own threads look up the database's name, among others: they are not for customers.
+_LOOKING_UP: Final = ThreadPoolExecutor(max_workers=32, thread_name_prefix="outlets-names")
 
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 
@@ -61,7 +72,8 @@ _read_statement: Final = msgspec.json.Decoder(_Statement).decode
 
 async def resolve_name(host: str, port: int) -> Sequence[str]:
     """Every address of a name, as the system resolves it. Raises OSError."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    look_up = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+    found = await asyncio.get_running_loop().run_in_executor(_LOOKING_UP, look_up)
     return [str(address[4][0]) for address in found]
 
 
@@ -73,6 +85,8 @@ def check_address(text: str, *, allow_loopback: bool) -> None:
         address = address.ipv4_mapped or address.sixtofour or address
     if allow_loopback and address.is_loopback:
         return
+    if isinstance(address, ipaddress.IPv6Address) and address.is_site_local:
+        raise PrivateAddress(text)  # out of use, and still inside where somebody uses it
     if not address.is_global or address.is_multicast or address.is_reserved or address.is_unspecified:
         raise PrivateAddress(text)
 
@@ -92,6 +106,7 @@ class WebhookOutlet:
         self._allow_loopback = allow_loopback
         self._resolve = resolve
         self._timeout_s = timeout_s
+        self._asked: dict[tuple[str, int], asyncio.Task[Sequence[str]]] = {}
 
     async def tell(self, notice: Notice) -> Outcome:
         """Tell; see `airback.domain.ports.outlet.Outlet`."""
@@ -104,14 +119,13 @@ class WebhookOutlet:
         except NotSent as error:
             return Outcome(Result.UNKNOWN, code="not_sent", exchanges=(error.exchange,))
         except AnswerLost as error:
-            return Outcome(Result.UNKNOWN, code="answer_lost", exchanges=(error.exchange,))
+            # a status that came before more text than is read has said all that is asked
+            if error.exchange.status is None:
+                return Outcome(Result.UNKNOWN, code="answer_lost", exchanges=(error.exchange,))
+            return _told(error.exchange.status, error.exchange)
         except ValueError:
             return Outcome(Result.FAILED, code="hook_refused")
-        told = {"status": answer.status}
-        if 200 <= answer.status < 300:
-            return Outcome(Result.SUCCEEDED, detail=told, exchanges=(answer.exchange,))
-        result = Result.FAILED if answer.status == _GONE else Result.UNKNOWN
-        return Outcome(result, code="hook_refused", detail=told, exchanges=(answer.exchange,))
+        return _told(answer.status, answer.exchange)
 
     async def statement(self, ask: StatementAsk) -> Sequence[StatementLine]:
         """Ask by a signed notice `statement.asked`; the answer is signed with the same secret under the same id."""
@@ -154,9 +168,11 @@ class WebhookOutlet:
         parts = urlsplit(notice.url)
         host, scheme = parts.hostname or "", parts.scheme
         try:
+            if _HOST.fullmatch(host) is None or "@" in parts.netloc:
+                raise PrivateAddress(host)
             port = parts.port or _DEFAULT_PORTS[scheme]
             async with asyncio.timeout(self._timeout_s):
-                addresses = await self._resolve(host, port)
+                addresses = await self._addresses(host, port)
             for address in addresses:
                 check_address(address, allow_loopback=self._allow_loopback)
         except (KeyError, ValueError) as error:
@@ -192,3 +208,26 @@ class WebhookOutlet:
             return await far_side.call("POST", path, content=notice.body.encode(), headers=headers)
         finally:
             await far_side.close()
+
+    async def _addresses(self, host: str, port: int) -> Sequence[str]:
+        """Where a name leads. Whoever asks while it is being looked up waits for that, and gives up alone."""
+        task = self._asked.get((host, port))
+        if task is None:
+            task = self._asked[host, port] = asyncio.create_task(self._look_up(host, port))
+        return await asyncio.shield(task)
+
+    async def _look_up(self, host: str, port: int) -> Sequence[str]:
+        try:
+            return await self._resolve(host, port)
+        except OSError:
+            return ()  # perhaps nobody waits for it any more
+        finally:
+            del self._asked[host, port]
+
+
+def _told(status: int, exchange: Exchange) -> Outcome:
+    """What an outlet's status comes to."""
+    if 200 <= status < 300:
+        return Outcome(Result.SUCCEEDED, detail={"status": status}, exchanges=(exchange,))
+    result = Result.FAILED if status == _GONE else Result.UNKNOWN
+    return Outcome(result, code="hook_refused", detail={"status": status}, exchanges=(exchange,))

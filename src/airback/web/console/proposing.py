@@ -149,6 +149,8 @@ async def _check_money(conn: asyncpg.Connection, book: int, action: Action, afte
         raise Refused("deposit_in_use", field="amount_fen")
     if action.name == CREDIT_LINE and found.line_fen - after["amount_fen"] > found.free_fen:
         raise Refused("credit_line_in_use", field="amount_fen")
+    if action.name == CREDIT_LINE and after["amount_fen"] - found.line_fen > max(0, found.operator_fen):
+        raise Refused("credit_line_uncovered", field="amount_fen")
 
 
 async def _correction(conn: asyncpg.Connection, book: int, about: str) -> console.CorrectionRow | None:

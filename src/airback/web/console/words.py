@@ -266,6 +266,9 @@ ALARM: Final = MappingProxyType(
         "payout_failed": Word("付款被拒", "Payment refused", ORANGE),
         "delivery_failed": Word("送达失败", "Delivery failed", ORANGE),
         "notice_failed": Word("渠道没有收下通知", "An outlet took no notice", ORANGE),
+        "notices_not_made": Word(
+            "渠道积压的通知过多,不再新发", "Too many notices wait for an outlet", ORANGE
+        ),
         "release_failed": Word("解冻失败", "Release failed", ORANGE),
         "outlet_resting": Word("渠道连续拒收,已暂离", "Outlet refuses, rests", ORANGE),
         "no_taker": Word("无处送达", "Nobody takes it", ORANGE),
