@@ -10,6 +10,7 @@ from airback.domain.effects import Kind, Outcome, Result
 from airback.domain.ports.carrier import LineStatus
 from airback.engine.batch import Batch
 from airback.engine.records import Order
+from airback.engine.reserve import release_fills
 from airback.engine.screen import out_of_time
 from airback.orders.states import State
 
@@ -34,9 +35,11 @@ def verify(batch: Batch, order: Order) -> None:
         batch.wait(order, batch.policy.look_again)
         return
     if order.attempts > batch.policy.attempts:
+        release_fills(batch, order)
         batch.move(order, State.DECLINED, code="carrier_unreachable")
         return
     if out_of_time(batch, order):
+        release_fills(batch, order)
         batch.move(order, State.EXPIRED, code="order_expired")
         return
     if (SUBSCRIBERS, order.lane) in batch.full:
@@ -70,6 +73,7 @@ def inspected(batch: Batch, order: Order, outcome: Outcome) -> None:
     elif line["sellable_fen"] < order.face_fen:
         code = "balance_insufficient"
     if code is not None:
+        release_fills(batch, order)
         batch.move(order, State.DECLINED, code=code)
     else:
         batch.move(order, State.VERIFIED, carrier=order.carrier)
