@@ -32,8 +32,6 @@ from airback.web.seller.draft import Draft
 CLIENT: Final = "web"
 RAIL_SHOWN: Final = "alipay"
 _PLACE: Final = re.compile(r"[0-9]{2,6}", re.ASCII)
-#: Sources that no rate card names, in Chinese and in English.
-_SOURCES: Final = {"seller": ("由卖家自己提出", "Named by the seller")}
 _MOST_QUOTE_CHARACTERS: Final = 12_000
 
 
@@ -146,9 +144,7 @@ def parts(quote: Mapping[str, Any], *, language: str, sources: Mapping[str, str]
             name=line["zh"] if language == "zh" else line["en"],
             rate=_rate(line["rate_ppm"], first=place == 0),
             amount_fen=line["amount_fen"],
-            source=_SOURCES[line["source"]][language != "zh"]
-            if line["source"] in _SOURCES
-            else sources.get(line["source"], line["source"]),
+            source=sources.get(line["source"], line["source"]),
         )
         for place, line in enumerate(quote["components"])
     ]
