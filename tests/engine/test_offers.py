@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -282,12 +283,31 @@ async def test_a_changed_sim_ends_the_order_and_gives_the_demand_back(quiet: Str
     await sound(quiet)
 
 
-async def test_a_proof_older_than_the_carrier_is_asked_about_meets_nothing(quiet: Street) -> None:
-    offer_id = await rest(quiet)
-    await quiet.pool.execute("UPDATE offers SET proved_at = now() - interval '73 hours'")
+async def test_the_carrier_is_asked_about_the_sim_since_the_proof_whatever_the_policy(
+    quiet: Street, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    cannot_tell = False
+
+    async def sim_swapped(*, number: str, within_hours: int) -> bool | None:
+        asked.append(within_hours)
+        return None if cannot_tell else False
+
+    monkeypatch.setattr(quiet.subscribers, "sim_swapped", sim_swapped)
+    quiet.policy = replace(quiet.policy, sim_swap_hours=1)
+    first, second = await rest(quiet, 1), await rest(quiet, 2)
     await quiet.demands("cmcc", 10_000)
-    await passes(quiet)
-    assert (await read(quiet, offer_id)).state is State.RESTING
+    await until(quiet, State.MET, first)
+    assert await quiet.settle() == {"closed": 1}
+    assert min(asked) >= 72
+    cannot_tell = True
+    await quiet.demands("cmcc", 10_000)
+    await until(quiet, State.MET, second)
+    assert await quiet.settle() == {"closed": 1, "declined:number_unproven": 1}
+    with pytest.raises(Refused) as caught:
+        await rest(quiet, 3)
+    assert caught.value.code == "offer_unwatched"
+    await sound(quiet)
 
 
 async def test_a_new_price_takes_its_place_and_an_ended_offer_takes_none(quiet: Street) -> None:

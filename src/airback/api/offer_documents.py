@@ -6,8 +6,9 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from airback.api.documents import ClientRef, Fen, Number, Ppm, Request, SellerRef
+from airback.api.documents import ClientRef, Fen, MaskedNumber, Number, Ppm, Request, SellerRef
 from airback.domain.ids import public
+from airback.domain.numbers import mask
 from airback.engine.offer import OfferAsk
 from airback.store.offers import StoredOffer
 
@@ -77,7 +78,7 @@ class OfferDocument(msgspec.Struct, frozen=True):
     seller_ref: str
     client_ref: str | None
     carrier: str
-    number: str
+    number: MaskedNumber
     face_fen: Fen
     net_fen: Fen
     net_ppm: Ppm
@@ -102,7 +103,7 @@ def offer_document(offer: StoredOffer) -> OfferDocument:
         offer.seller_ref,
         offer.client_ref,
         offer.carrier,
-        offer.number,
+        mask(offer.number),
         offer.face_fen,
         offer.net_fen,
         offer.net_ppm,

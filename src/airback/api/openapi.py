@@ -286,7 +286,14 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
         },
         description="Nothing is frozen meanwhile. When a demand covers it, it becomes an order by a signed quote that nets "
         "no less than was asked.",
-        refuses=(*_OFFERED, *_OFFER_PRICE, "offer_deadline_invalid", "offer_resting", "client_ref_used"),
+        refuses=(
+            *_OFFERED,
+            *_OFFER_PRICE,
+            "offer_deadline_invalid",
+            "offer_resting",
+            "offer_unwatched",
+            "client_ref_used",
+        ),
         idempotent=True,
     ),
     ("get", "/v1/offers"): Operation(

@@ -30,6 +30,14 @@ OFFER_REFUSALS: Final = (
         "Choose a time within these limits; to wait longer, make a new offer when this one ends.",
     ),
     Refusal(
+        "offer_unwatched",
+        422,
+        "该号码的运营商无法告知是否换过卡,不能挂单等待。",
+        "This number's carrier cannot tell whether its SIM was changed, so it cannot wait for a buyer.",
+        "请按报价直接卖出。",
+        "Sell at the quote.",
+    ),
+    Refusal(
         "offer_resting",
         409,
         "这个号码已有一笔等待中的出价。",

@@ -8,7 +8,6 @@ the operator's margin is the most, whatever the seller said.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Any, Final
 
 import msgspec
@@ -25,7 +24,6 @@ from airback.engine.memory import Memory
 from airback.engine.records import Order
 from airback.engine.reserve import reserve
 from airback.orders.intake import PEOPLE
-from airback.orders.proofs import GOOD_FOR
 from airback.orders.states import State
 from airback.pricing.facts import Cap, Facts
 from airback.pricing.formula import CHINA, agreed_ppm
@@ -121,9 +119,6 @@ def _order(batch: Batch, resting: StoredOffer, market: _Market) -> Order | None:
     if resting.carrier not in batch.policy.carriers or rail is None:
         return None
     if rail.licence is not None and rail.licence not in batch.licensed:
-        return None
-    # beyond what the carrier is asked about a changed SIM, the proof of long ago says nothing any more
-    if batch.now - resting.proved_at > max(timedelta(hours=batch.policy.sim_swap_hours), GOOD_FOR):
         return None
     wanted, card = market.wanted[resting.carrier], batch.rate_card
     at = batch.now.replace(microsecond=0)

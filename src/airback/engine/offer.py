@@ -1,7 +1,7 @@
 """offer: a seller names a price and a deadline; what they say is checked, put on record, changed or withdrawn.
 
-The number is proved when the offer is made. An offer rests no longer than the time for which its carrier is asked about a
-changed SIM when it is met (`LONGEST`), so that proof and inspection together say of that moment what a fresh code would.
+The number is proved when the offer is made. When it is met its carrier is asked whether the SIM was changed since
+(`verify.SINCE_PROOF_H`), so that both together say of that moment what a fresh code would.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,11 +16,12 @@ from airback.domain.canonical import canonical
 from airback.domain.ids import new_ids
 from airback.domain.money import MAX_FEN, PPM
 from airback.domain.numbers import parse_mobile
-from airback.domain.ports.carrier import Line, Subscribers
+from airback.domain.ports.carrier import FarSideUnreachable, Line, Subscribers
 from airback.domain.ports.keys import KeyProvider
 from airback.domain.ports.rail import RailCapabilities
 from airback.domain.refusals import Refused
 from airback.engine.identify import living_line
+from airback.engine.verify import SINCE_PROOF_H
 from airback.market import offers as noun
 from airback.market.offers import LONGEST, SHORTEST, State
 from airback.market.pauses import NO_PAUSES, Pauses
@@ -98,7 +99,7 @@ async def place(
 
     Raises `Refused`: what an order is refused with for its form, proof, payee and number, what a quote is for its amount
     and asset, `paused`, `balance_insufficient`, `offer_deadline_invalid`, `offer_below_price`, `offer_above_bounds`,
-    `offer_resting`, `client_ref_used`, `idempotency_key_reused`.
+    `offer_resting`, `offer_unwatched`, `client_ref_used`, `idempotency_key_reused`.
     """
     async with pool.acquire() as conn:
         replay = await _replay(conn, book=book, client=client, idempotency=idempotency)
@@ -109,6 +110,7 @@ async def place(
     line = await living_line(subscribers, number)
     if line.carrier not in carriers:
         raise Refused("carrier_unknown", field="number")
+    await _watched(subscribers, number)
     if ask.face_fen > line.sellable_fen:
         raise Refused("balance_insufficient", field="face_fen")
     paused = prices.pauses.buying(carrier=line.carrier, province=line.province, rail=ask.rail, at=now)
@@ -332,6 +334,16 @@ def _form(ask: OfferAsk, *, keys: KeyProvider, now: datetime) -> tuple[str, date
     if ask.agreement not in AGREEMENTS:
         raise Refused("agreement_missing", field="agreement")
     return number, min(now, check_proof(ask.proof, number, now, keys))
+
+
+async def _watched(subscribers: Subscribers, number: str) -> None:
+    """Raise `Refused` for a number whose carrier could not say, when the offer is met, that its SIM is still the same."""
+    try:
+        if await subscribers.sim_swapped(number=number, within_hours=SINCE_PROOF_H) is not None:
+            return
+    except FarSideUnreachable:
+        raise Refused("carrier_unreachable", field="number") from None
+    raise Refused("offer_unwatched", field="number")
 
 
 def _net_fen(ask: OfferAsk) -> int:

@@ -31,8 +31,7 @@ TRANSITIONS: Final = MappingProxyType(
     }
 )
 
-#: Counted from the proof of the number. No longer than the time for which a carrier is asked, when a demand meets the
-#: offer, whether the number's SIM was changed: so whoever proved it then still has it.
+#: Counted from the proof of the number: for so long back its carrier is asked about a changed SIM when a demand meets it.
 LONGEST: Final = timedelta(hours=72)
 SHORTEST: Final = timedelta(minutes=5)
 

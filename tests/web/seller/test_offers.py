@@ -20,7 +20,11 @@ async def test_a_named_price_rests_is_changed_and_withdrawn(stage: Stage, browse
     await name_a_price(browser)
     assert browser.path.startswith("/offers/off_"), browser.text
     assert "等待买家" in browser.text and "90.00" in browser.text and "话费没有冻结" in browser.text
+    until = await stage.street.pool.fetchval("SELECT deadline_at FROM offers")
+    await browser.send(browser.path, net="89.6")  # the deadline stays unless another is chosen
+    assert await stage.street.pool.fetchval("SELECT deadline_at FROM offers") == until
     await browser.send(browser.path, net="89.5", deadline="6")
+    assert await stage.street.pool.fetchval("SELECT deadline_at FROM offers") < until
     assert "已按新的价格和时间等待" in browser.text and "89.50" in browser.text
     row = await stage.street.pool.fetchrow("SELECT * FROM offers")
     assert (row["net_fen"], row["seller_ref"], row["client"]) == (8_950, NUMBER, "web")

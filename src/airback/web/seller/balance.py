@@ -265,6 +265,7 @@ async def amount_page(
         "least_fen": limits.least_fen,
         "agreement": AGREEMENT,
         "waits": WAITS,
+        "keep": None,
         "own_price": OWN_PRICE in form or bool({"net", "deadline", "agreement"} & problems.keys()),
     }
     if line is None or min(line.sellable_fen, limits.most_fen) < limits.least_fen:

@@ -33,6 +33,8 @@ from airback.web.templates import plain_yuan
 _MOST_LISTED: Final = 60
 #: The page's fields by what the engine calls them.
 _FIELDS: Final = {"face_fen": "amount", "net_fen": "net", "deadline_at": "deadline"}
+#: The choice by which a change leaves the deadline as it is.
+_KEEP: Final = "keep"
 _SAID: Final = ("resting", "changed")
 
 
@@ -122,15 +124,16 @@ async def show(request: Request[Any, Any, Any], public_id: FromPath[str]) -> Res
 
 @post("/offers/{public_id:str}", include_in_schema=False)
 async def change(request: Request[Any, Any, Any], public_id: FromPath[str]) -> Response[str] | Response[None]:
-    """Another price, and another time to wait from now on."""
+    """Another price, or another time to wait from now on."""
     visit = open_visit(request)
     form = await visit.form()
     found = await _own(visit, public_id)
     errors: Errors = {}
     net_fen = forms.read_amount(form, errors, field="net")
-    wait = _read_wait(form, errors)
-    if not errors:
-        deadline_at = min(visit.now + wait, found.proved_at + LONGEST)
+    deadline_at = None
+    if form.get("deadline") != _KEEP:
+        deadline_at = min(visit.now + _read_wait(form, errors), found.proved_at + LONGEST)
+    if not errors and (deadline_at is not None or net_fen != found.net_fen):
         try:
             async with visit.platform.pool.acquire() as conn:
                 await engine.revise(
@@ -180,6 +183,7 @@ def _page(
         "carrier": _carrier(found, visit.language),
         "typed": form or {"net": plain_yuan(found.net_fen)},
         "waits": WAITS,
+        "keep": _KEEP,
         "errors": errors,
         "said": said,
     }
