@@ -15,7 +15,6 @@ import msgspec
 from airback.domain import ids
 from airback.domain.assets import BALANCE
 from airback.domain.ids import public
-from airback.domain.money import PPM
 from airback.domain.refusals import Refused
 from airback.engine import gather, offer
 from airback.engine.batch import Batch, Met
@@ -125,7 +124,7 @@ def _order(batch: Batch, resting: StoredOffer, market: _Market) -> Order | None:
     lowest = None if card.standing is None else card.standing.classes[0].name
     try:
         agreed = agreed_ppm(card, offer.terms(resting, at=at), net_fen=resting.net_fen)
-        if agreed > PPM:
+        if agreed > wanted.best_ppm - batch.policy.margin_ppm:
             return None
         facts = Facts(
             seller_class=None if card.standing is None else resting.seller_class or lowest,
