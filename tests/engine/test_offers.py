@@ -383,3 +383,19 @@ async def test_verify_finds_an_offer_without_its_order_and_one_that_was_paid_les
     for planted in ("net_fen = net_fen + 1", "order_id = 7"):
         await quiet.pool.execute(f"UPDATE offers SET {planted}")
         assert await broken(quiet) == ["offer_became_one_order"]
+
+
+async def test_an_offer_that_cannot_be_folded_stops_nobody_else(quiet: Street) -> None:
+    offer_id = await rest(quiet)
+    await quiet.pool.execute("UPDATE offers SET payee = 'not sealed'")
+    await quiet.demands("cmcc", 10_000, 10_000)
+
+    async def alarmed() -> bool:
+        return bool(await quiet.pool.fetchval("SELECT count(*) FROM alarms WHERE kind = 'offers_set_aside'"))
+
+    await quiet.run(alarmed)
+    quiet.line("13700000001", "cmcc")
+    await quiet.sell(quiet.ask_balance("13700000001", 10_000))
+    assert await quiet.settle() == {"closed": 1}
+    assert (await read(quiet, offer_id)).state is State.RESTING
+    await sound(quiet)
