@@ -6,7 +6,7 @@ The seller is never paid less than the published price of that moment, and never
 the operator's margin is the most, whatever the seller said.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -45,14 +45,14 @@ class _Market:
     sold: dict[tuple[str, int], int] = field(default_factory=dict)
 
 
-async def meet(conn: Any, batch: Batch, memory: Memory) -> bool:
-    """Decide which resting offers are met now, within the transaction that will write it. False when none is."""
-    wanted = {one.carrier: one for one in await offers.wanted(conn, book=batch.book, now=batch.now)}
-    if not wanted:
-        return False
-    market = await _facts(conn, batch, wanted)
+async def meet(conn: Any, batch: Batch, memory: Memory, wanted: Sequence[Wanted]) -> bool:
+    """Decide which resting offers are met now, within the transaction that will write it. False when none is.
+
+    `wanted`: what outlets want of carriers of which something is offered, as the quotes will say.
+    """
+    market = await _facts(conn, batch, {one.carrier: one for one in wanted})
     candidates: list[tuple[StoredOffer, Order]] = []
-    for one in wanted.values():
+    for one in wanted:
         found = await offers.best(
             conn, book=batch.book, carrier=one.carrier, below_ppm=one.best_ppm, now=batch.now, limit=MOST
         )

@@ -519,11 +519,14 @@ class Writer:
         """Offers that a demand meets now become orders: a batch of its own, before the next one takes them further."""
         if not self._routing or not self._sending or now < self._meet_after:
             return
+        wanted = await offers.wanted(conn, book=self._book, now=now)
+        if not wanted:
+            return
         batch = self._new_batch(now)
         try:
             async with conn.transaction():
                 await fence(conn, batch)
-                met = await meet(conn, batch, self._memory)
+                met = await meet(conn, batch, self._memory, wanted)
                 if met:
                     await write(conn, batch)
         except Exception as error:
