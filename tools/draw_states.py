@@ -26,6 +26,7 @@ DRAWN = (
     ("An effect: what is asked of a far side", "airback.domain.effects", "TRANSITIONS"),
     ("A payout", "airback.payouts.states", "TRANSITIONS"),
     ("A demand", "airback.market.states", "TRANSITIONS"),
+    ("An offer: a price that a seller named", "airback.market.offers", "TRANSITIONS"),
     ("An outlet's health", "airback.market.health", "TRANSITIONS"),
     ("A break: a difference from a far side's statement", "airback.reconciliation.breaks", "TRANSITIONS"),
     (

@@ -14,7 +14,7 @@ FROM (VALUES
     ('writers'), ('clients'), ('client_keys'), ('parties'), ('staff'), ('sessions'), ('proposals'), ('licences'),
     -- what is sold, at what price, to whom
     ('rate_cards'), ('rate_card_drafts'), ('idempotency'), ('claims'), ('verifications'), ('orders'), ('work'), ('inbox'),
-    ('outlets'), ('outlet_terms'), ('outlet_hooks'), ('pauses'), ('standing_bids'), ('demands'), ('open_demands'), ('outlet_health'), ('fills'), ('seller_days'), ('seller_counts'), ('seller_classes'), ('live_exposure'),
+    ('outlets'), ('outlet_terms'), ('outlet_hooks'), ('pauses'), ('standing_bids'), ('offers'), ('demands'), ('open_demands'), ('outlet_health'), ('fills'), ('seller_days'), ('seller_counts'), ('seller_classes'), ('live_exposure'),
     ('competitor_rates'), ('competitor_rate_retractions'), ('matrix_cells'), ('carrier_promotions'), ('price_caps'),
     -- what is asked of far sides, and what they say
     ('effects'), ('effect_results'), ('open_effects'), ('payouts'), ('payout_orders'),

@@ -288,3 +288,64 @@ async def sell_balance(page: Page, *, payee_name: str = "张三", tap: int = 1) 
     await page.check("#agreement")
     async with page.expect_navigation(url="**/orders/ord_*"):
         await page.click("[data-sell]", click_count=tap, no_wait_after=True)
+
+
+@pytest.mark.parametrize(
+    ("language", "size", "rules"),
+    [("zh", PHONE, EVERYTHING), ("en", DESK, EVERYTHING)],
+    ids=["zh-phone", "en-desk"],
+)
+async def test_a_seller_names_a_price_changes_it_and_it_is_met(
+    site: Site,
+    open_page: OpenPage,
+    screenshots: Path,
+    request: pytest.FixtureRequest,
+    language: str,
+    size: dict[str, int],
+    rules: dict[str, Any],
+) -> None:
+    page = await open_page(site.address, size=size, language=language)
+    walk = Walk(page, screenshots, f"offer-{request.node.callspec.id}", rules)
+    await walk.open("/offers", "01-nothing-proved")
+    await page.goto("/sell/balance")
+    await page.fill("#number", NUMBER)
+    await walk.next()
+    async with page.expect_navigation():
+        await page.fill("#code", RIGHT_CODE)
+    await page.fill("#amount", "100")
+    await page.fill("#payee_account", NUMBER)
+    await page.fill("#payee_name", "张三")
+    await page.click("#own-price > summary")
+    await page.fill("#net", "20")
+    await walk.see("02-own-price")
+    async with page.expect_navigation():
+        await page.click("#own-price > button")
+    await expect(page.locator("#agreement-error")).to_be_visible()
+    await page.check("#agreement")
+    async with page.expect_navigation():
+        await page.click("#own-price > button")
+    await expect(page.locator("#net-error")).to_be_visible()  # the quote is better
+    await walk.see("03-refused")
+    await page.fill("#net", "90.50")
+    await page.check("input[name=deadline][value='72']")
+    async with page.expect_navigation():
+        await page.click("#own-price > button")
+    assert "/offers/off_" in page.url
+    await walk.see("04-resting")
+    address = page.url
+    await page.fill("#net", "90")
+    await walk.next()
+    await walk.see("05-changed")
+    await walk.open("/offers", "06-mine")
+    pool = site.stage.street.pool
+
+    async def met() -> bool:
+        return bool(await pool.fetchval("SELECT order_id FROM offers"))
+
+    await site.stage.street.run(met)
+    await page.goto(address)
+    await walk.see("07-met")
+    await page.click("main .weui-btn_primary")
+    await page.wait_for_url("**/orders/ord_*")
+    await walk.see("08-its-order")
+    assert walk.found == {}

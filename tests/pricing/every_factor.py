@@ -45,6 +45,7 @@ any_facts = st.builds(
     demand_fen=st.none() | st.integers(0, 300_000_000),
     outlet_ppm=st.none() | st.integers(0, 1_000_000) | st.integers(800_000, 1_000_000),
     cap=st.none() | st.builds(Cap, st.integers(0, 1_000_000), st.just("双十一")),
+    agreed_ppm=st.none() | st.integers(0, 1_000_000) | st.integers(800_000, 1_000_000),
 )
 
 any_terms = st.builds(

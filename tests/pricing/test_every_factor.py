@@ -48,7 +48,7 @@ def priced(by: RateCard, terms: Terms) -> Price | None:
 
 
 def with_facts(terms: Terms, **changes: Any) -> Terms:
-    facts = {name: getattr(terms.facts, name) for name in ("seller_class", "demand_fen", "outlet_ppm", "cap")}
+    facts = {name: getattr(terms.facts, name) for name in Facts.__struct_fields__}
     return replace(terms, facts=Facts(**(facts | changes)))
 
 

@@ -39,6 +39,7 @@ SINCE = {
     "effect_is_final_or_asked_about": "DELETE FROM effect_results WHERE effect_id IN (SELECT id FROM effects WHERE kind = 'pay' AND order_id = {card})",
     "open_effect_exists": "INSERT INTO open_effects VALUES (1, 42, 'unknown', 1, 0, now())",
     "reference_was_used_once": "ALTER TABLE effects DROP CONSTRAINT effects_book_ref_key; UPDATE effects SET ref = (SELECT ref FROM effects WHERE kind = 'hold' AND order_id = {old}) WHERE kind = 'transfer' AND order_id = {balance}",
+    "offer_became_one_order": "INSERT INTO offers (book, id, client, seller, seller_ref, carrier, number, face_fen, net_fen, net_ppm, rail, payee, language, agreement, proved_at, deadline_at, state, order_id, created_at, changed_at) SELECT book, 9, client, seller, 's', carrier, number, face_fen, net_fen + 1, 1, rail, payee, language, agreement, submitted_at, submitted_at, 'met', id, submitted_at, submitted_at FROM orders WHERE id = {balance}",
     "event_sequence_has_no_gap": "DELETE FROM events WHERE seq = {seq} + 2",
     "leaf_is_the_hash_of_its_body": "UPDATE events SET body = body || ' '::bytea WHERE seq = {seq} + 1",
     "seller_nets_the_quote": "UPDATE orders SET quote = jsonb_set(quote, '{{net_fen}}', to_jsonb((quote->>'net_fen')::bigint + 1)) WHERE id = {card}",

@@ -14,6 +14,7 @@ from litestar import Response, get
 
 from airback.api import documents as d
 from airback.api import market_documents as m
+from airback.api import offer_documents as o
 from airback.api.credentials import SCOPES
 from airback.api.margin import MarginAnswer
 from airback.api.problems import MEDIA_TYPE, Problem
@@ -93,6 +94,14 @@ class Operation:
 
 
 _CURSOR: Final = ("cursor", "limit")
+_OFFERED: Final = (
+    *("number_malformed", "number_dead", "number_suspended", "carrier_unknown", "carrier_unreachable"),
+    *("proof_invalid", "agreement_missing", "payee_malformed", "rail_unavailable", "paused", "not_bought"),
+    *("amount_below_minimum", "balance_insufficient"),
+)
+_OFFER_PRICE: Final = (
+    *("amount_not_positive", "amount_above_limit", "offer_below_price", "offer_above_bounds"),
+)
 
 OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
     ("post", "/v1/verifications"): Operation(
@@ -258,6 +267,62 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
         description="A page may be empty while `more` is true: go on from `next`. The cursor `end` answers with no "
         "event and, as `next`, the place after the newest one.",
         refuses=("field_invalid",),
+    ),
+    ("post", "/v1/offers"): Operation(
+        "Name your own price and wait for a demand",
+        "Offers",
+        {201: o.OfferDocument},
+        scope="orders:write",
+        takes=o.OfferRequest,
+        example={
+            "number": "13800138000",
+            "proof": "…",
+            "face_fen": 10000,
+            "net_fen": 9000,
+            "deadline_at": "2026-11-03T04:00:00Z",
+            "payee_account": "13800138000",
+            "payee_name": "王小明",
+            "seller_ref": "user-17",
+            "agreement": "2026-11",
+        },
+        description="Nothing is frozen meanwhile. When a demand covers it, it becomes an order by a signed quote that nets "
+        "no less than was asked.",
+        refuses=(
+            *_OFFERED,
+            *_OFFER_PRICE,
+            "offer_deadline_invalid",
+            "offer_resting",
+            "offer_unwatched",
+            "client_ref_used",
+        ),
+        idempotent=True,
+    ),
+    ("get", "/v1/offers"): Operation(
+        "Your offers, newest first",
+        "Offers",
+        {200: o.Offers},
+        scope="orders:read",
+        query=("seller_ref", "state", *_CURSOR),
+        refuses=("field_invalid",),
+    ),
+    ("get", "/v1/offers/{offer}"): Operation(
+        "One offer", "Offers", {200: o.OfferDocument}, scope="orders:read", refuses=("not_found",)
+    ),
+    ("patch", "/v1/offers/{offer}"): Operation(
+        "Change a resting offer's price or deadline",
+        "Offers",
+        {200: o.OfferDocument},
+        scope="orders:write",
+        takes=o.OfferChange,
+        example={"net_fen": 8900},
+        refuses=("not_found", "offer_closed", "offer_deadline_invalid", *_OFFER_PRICE),
+    ),
+    ("delete", "/v1/offers/{offer}"): Operation(
+        "Withdraw a resting offer",
+        "Offers",
+        {200: o.OfferDocument},
+        scope="orders:write",
+        refuses=("not_found", "offer_closed"),
     ),
     ("post", "/v1/demands"): Operation(
         "Place demands",

@@ -15,6 +15,7 @@ from airback.api import (
     health,
     margin,
     notifications,
+    offers,
     openapi,
     orders,
     outlets,
@@ -45,6 +46,7 @@ V1: Final = Router(
     route_handlers=[
         *quotes.HANDLERS,
         *orders.HANDLERS,
+        *offers.HANDLERS,
         *demands.HANDLERS,
         *margin.HANDLERS,
         *rate_index.HANDLERS,

@@ -9,6 +9,7 @@ from typing import Final
 from airback.domain.auction_refusals import AUCTION_REFUSALS
 from airback.domain.margin_refusals import MARGIN_REFUSALS
 from airback.domain.market_refusals import MARKET_REFUSALS
+from airback.domain.offer_refusals import OFFER_REFUSALS
 from airback.domain.outlet_refusals import OUTLET_REFUSALS
 from airback.domain.price_refusals import PRICE_REFUSALS
 from airback.domain.rate_card_refusals import RATE_CARD_REFUSALS
@@ -737,6 +738,7 @@ _TABLE: Final = (
     *MARGIN_REFUSALS,
     *RATE_CARD_REFUSALS,
     *AUCTION_REFUSALS,
+    *OFFER_REFUSALS,
     # -- our own
     Refusal(
         "internal",

@@ -38,6 +38,7 @@ from airback.orders.states import FILL_TRANSITIONS, FINAL, TRANSITIONS, FillStat
 from airback.payouts.states import TRANSITIONS as PAYOUT_TRANSITIONS
 from airback.payouts.states import State as PayoutState
 from airback.pricing.cards import RateCard
+from airback.store.intake import NewOrder
 from airback.store.outlets import Hook
 
 
@@ -85,6 +86,16 @@ class Proof:
 
     deliveries: list[dict[str, Any]] = field(default_factory=list)
     events: list[tuple[int, str, datetime, bytes]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Met:
+    """An offer that became an order, and the quote the order stands on."""
+
+    offer_id: int
+    client: str
+    quote_id: str
+    order: NewOrder
 
 
 class IllegalTransition(Exception):
@@ -161,6 +172,7 @@ class Batch:
     caps: list[dict[str, Any]] = field(default_factory=list)
     agreed: list[dict[str, Any]] = field(default_factory=list)
     booked: list[dict[str, Any]] = field(default_factory=list)
+    met: list[Met] = field(default_factory=list)
     switches: dict[str, tuple[bool, str | None]] = field(default_factory=dict)
     sending: bool = True
     to_pay: dict[int, Order] = field(default_factory=dict)

@@ -154,6 +154,19 @@ async def facts(
         await _proofs(conn, batch, closing)
 
 
+async def for_offers(conn: Any, batch: Batch, memory: Memory, orders: list[Order]) -> None:
+    """Fill a batch with what orders need that are not on record yet: demands, outlets' terms and money."""
+    if memory.health is None:
+        rows = await conn.fetch(SQL.outlet_health, batch.book)
+        memory.health = {row["outlet"]: _health(row) for row in rows}
+    batch.health = dict(memory.health)
+    batch.channels = memory.channels
+    outlets = {row["outlet"] for row in await conn.fetch(SQL.outlets, batch.book)}
+    outlets -= batch.pauses.outlets(at=batch.now)
+    await _balances(conn, batch, memory, outlets=outlets, lines=set(), codes=())
+    await _market(conn, batch, orders, outlets, paying=set())
+
+
 async def _orders(conn: Any, batch: Batch, memory: Memory, missing: list[int]) -> None:
     """Read orders, fills and payouts; a payout that is known by another order is that one."""
     book = batch.book

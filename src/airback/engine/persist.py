@@ -8,8 +8,9 @@ from airback.domain.effects import FINAL as FINAL_RESULTS
 from airback.engine import outlets
 from airback.engine.batch import Batch
 from airback.market.matching import Demand
+from airback.orders.intake import quote_fingerprint
 from airback.orders.states import FINAL
-from airback.store import price_caps
+from airback.store import intake, offers, price_caps
 from airback.store.named_sql import load
 
 SQL: Final = load("persist.sql", package="airback.engine")
@@ -26,20 +27,46 @@ class RowMissing(Exception):
 async def persist(conn: Any, batch: Batch) -> None:
     """Write the batch. Raises Fenced when the book's epoch is no longer the batch's; then nothing was written."""
     async with conn.transaction():
-        row = await conn.fetchrow(SQL.fence, batch.book)
-        if row is None or row["epoch"] != batch.epoch:
-            raise Fenced(f"book {batch.book} was taken over")
-        # Sending is off only after a restore, and is on again with buying.
-        batch.sending = row["sending"] or batch.switches.get("routing", (False, None))[0]
-        await _orders(conn, batch)
-        await _market(conn, batch)
-        await _effects(conn, batch)
-        await _payouts(conn, batch)
-        await _ledger(conn, batch)
-        await _log(conn, batch)
-        await _decisions(conn, batch)
-        if batch.letters:
-            await conn.execute(SQL.delete_letters, batch.book, batch.letters)
+        await fence(conn, batch)
+        await write(conn, batch)
+
+
+async def fence(conn: Any, batch: Batch) -> None:
+    """Begin a transaction that writes a batch. Raises Fenced."""
+    row = await conn.fetchrow(SQL.fence, batch.book)
+    if row is None or row["epoch"] != batch.epoch:
+        raise Fenced(f"book {batch.book} was taken over")
+    # Sending is off only after a restore, and is on again with buying.
+    batch.sending = row["sending"] or batch.switches.get("routing", (False, None))[0]
+
+
+async def write(conn: Any, batch: Batch) -> None:
+    """Write what was decided, behind the fence."""
+    if batch.met:
+        await _met(conn, batch)
+    await _orders(conn, batch)
+    await _market(conn, batch)
+    await _effects(conn, batch)
+    await _payouts(conn, batch)
+    await _ledger(conn, batch)
+    await _log(conn, batch)
+    await _decisions(conn, batch)
+    if batch.letters:
+        await conn.execute(SQL.delete_letters, batch.book, batch.letters)
+
+
+async def _met(conn: Any, batch: Batch) -> None:
+    """Offers become orders; their quotes are nobody else's to use."""
+    claims = [intake.Claim(intake.QUOTE, quote_fingerprint(one.quote_id), one.order.id) for one in batch.met]
+    await intake.own_new_quotes(conn, book=batch.book, claims=claims)
+    for client in sorted({one.client for one in batch.met}):
+        new = [one.order for one in batch.met if one.client == client]
+        placed = await intake.place_orders(conn, book=batch.book, client=client, orders=new, at=batch.now)
+        if len(placed) != len(new):
+            raise RowMissing(f"{len(placed)} of {len(new)} orders placed")
+    pairs = [(one.offer_id, one.order.id) for one in batch.met]
+    if not await offers.meet(conn, book=batch.book, now=batch.now, orders=pairs):
+        raise RowMissing("an offer rested no more")
 
 
 async def _orders(conn: Any, batch: Batch) -> None:

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from airback.engine.batch import Batch
 from airback.engine.records import Order
+from airback.engine.reserve import release_fills
 from airback.market.pauses import PauseKind
 from airback.orders.states import State
 
@@ -13,6 +14,7 @@ _PAUSED_LOOK: timedelta = timedelta(seconds=2)
 def screen(batch: Batch, order: Order) -> None:
     """submitted → screened, or expired when its patience is over."""
     if out_of_time(batch, order):
+        release_fills(batch, order)
         batch.move(order, State.EXPIRED, code="order_expired")
         return
     if not batch.routing or _paused(batch, order):

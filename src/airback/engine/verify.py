@@ -10,10 +10,15 @@ from airback.domain.effects import Kind, Outcome, Result
 from airback.domain.ports.carrier import LineStatus
 from airback.engine.batch import Batch
 from airback.engine.records import Order
+from airback.engine.reserve import release_fills
 from airback.engine.screen import out_of_time
+from airback.market.offers import LONGEST
 from airback.orders.states import State
 
 SUBSCRIBERS = "subscribers"
+#: For an order that was an offer the carrier is asked about a changed SIM since the number was proved: as long as an offer
+#: rests, and as long as an order then waits.
+SINCE_PROOF_H = LONGEST // timedelta(hours=1) + 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,16 +39,19 @@ def verify(batch: Batch, order: Order) -> None:
         batch.wait(order, batch.policy.look_again)
         return
     if order.attempts > batch.policy.attempts:
+        release_fills(batch, order)
         batch.move(order, State.DECLINED, code="carrier_unreachable")
         return
     if out_of_time(batch, order):
+        release_fills(batch, order)
         batch.move(order, State.EXPIRED, code="order_expired")
         return
     if (SUBSCRIBERS, order.lane) in batch.full:
         batch.wait(order, batch.policy.full_look)
         return
     ref = batch.new_ref()
-    request = InspectRequest(ref, order.number, batch.policy.sim_swap_hours)
+    hours = batch.policy.sim_swap_hours
+    request = InspectRequest(ref, order.number, max(hours, SINCE_PROOF_H) if _offered(order) else hours)
     batch.journal(Kind.INSPECT, far_side=SUBSCRIBERS, request=request, ref=ref, order=order)
     batch.wait(order, batch.policy.look_again)
 
@@ -67,9 +75,17 @@ def inspected(batch: Batch, order: Order, outcome: Outcome) -> None:
         code = "carrier_mismatch"
     elif line.get("sim_swapped"):
         code = "sim_swapped"
+    elif line.get("sim_swapped") is None and _offered(order):
+        code = "number_unproven"  # of a proof of days ago only the carrier's word says that it still holds
     elif line["sellable_fen"] < order.face_fen:
         code = "balance_insufficient"
     if code is not None:
+        release_fills(batch, order)
         batch.move(order, State.DECLINED, code=code)
     else:
         batch.move(order, State.VERIFIED, carrier=order.carrier)
+
+
+def _offered(order: Order) -> bool:
+    """Whether the order was an offer: its number was proved when that was made."""
+    return order.quote.get("facts", {}).get("agreed_ppm") is not None

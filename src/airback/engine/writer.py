@@ -14,7 +14,7 @@ import contextlib
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import asyncpg
@@ -29,9 +29,10 @@ from airback.domain.refusals import Refused
 from airback.engine import gather, outlets, stand
 from airback.engine.advance import advance
 from airback.engine.batch import Batch
+from airback.engine.meet import meet
 from airback.engine.memory import Memory
 from airback.engine.persist import SQL as PERSIST
-from airback.engine.persist import Fenced, persist
+from airback.engine.persist import Fenced, fence, persist, write
 from airback.engine.policy import Policy
 from airback.engine.records import Answer, Letter, OpenEffect
 from airback.engine.senders import PATIENCE, OnAnswer, Sending, read_request, storable
@@ -39,7 +40,7 @@ from airback.ledger.split import Agreement, parse_shares
 from airback.market.pauses import Pauses
 from airback.orders.intake import FILES, PEOPLE
 from airback.pricing.cards import RateCard, card_in_force, parse_card
-from airback.store import books, pauses, statements
+from airback.store import books, offers, pauses, statements
 from airback.store import outlets as store_of_outlets
 from airback.store.outlets import Hook
 
@@ -155,6 +156,7 @@ class Writer:
         self._counted = store_of_outlets.Counted()
         self._replan_at = 0.0
         self._replan_s = _REPLAN_S
+        self._meet_after = datetime.min.replace(tzinfo=UTC)
         self._senders: Sending | None = None
 
     async def begin(self, conn: Any, epoch: int) -> None:
@@ -218,6 +220,7 @@ class Writer:
         now = self._clock()
         if self._monotonic() >= self._refresh_at:
             await self._refresh(conn)
+            await self._meet(conn, now)
         self._ask_due(now)
         began = self._monotonic()
         answers, letters, due = await self._take(conn, now)
@@ -508,6 +511,7 @@ class Writer:
         self._told = await store_of_outlets.hooks(conn, book=self._book)
         await conn.execute(PERSIST.expire_demands, self._book, now)
         await stand.refill(conn, book=self._book, now=now, entropy=self._entropy)
+        await offers.expire(conn, book=self._book, now=now)
         now_s = self._monotonic()
         self._refresh_at = now_s + REFRESH_S
         if now_s >= self._count_at:
@@ -520,6 +524,30 @@ class Writer:
             await conn.execute("DISCARD PLANS")
             self._replan_s = min(self._replan_s * 2, _REPLAN_AT_MOST_S)
             self._replan_at = now_s + self._replan_s
+
+    async def _meet(self, conn: Any, now: datetime) -> None:
+        """Offers that a demand meets now become orders: a batch of its own, before the next one takes them further."""
+        if not self._routing or not self._sending or now < self._meet_after:
+            return
+        wanted = await offers.wanted(conn, book=self._book, now=now)
+        if not wanted:
+            return
+        batch = self._new_batch(now)
+        try:
+            async with conn.transaction():
+                await fence(conn, batch)
+                met = await meet(conn, batch, self._memory, wanted)
+                if met:
+                    await write(conn, batch)
+        except Exception as error:
+            if _of_the_data(error):
+                # what is wrong with an offer must not stop the book: the others wait with it until a person has looked
+                self._meet_after = now + ASIDE
+                with contextlib.suppress(Exception):
+                    await self._alarm(conn, "offers_set_aside", type(error).__name__, {}, now)
+            raise
+        if met:
+            self._commit(batch)
 
     def _ask_due(self, now: datetime) -> None:
         if self._senders is None or not self._sending:

@@ -160,7 +160,7 @@ def draft(
         payee_account=account,
         payee_name=name,
         client_ref=ask.client_ref,
-        notify_number=_notify_number(ask.notify_number, number),
+        notify_number=notify_number(ask.notify_number, number),
         language=ask.language,
         agreement=ask.agreement,
         lane=ask.lane,
@@ -243,7 +243,8 @@ def _card(ask: OrderAsk, terms: Terms) -> tuple[str, str]:
     return terms.card_number, code
 
 
-def _notify_number(text: str | None, number: str | None) -> str | None:
+def notify_number(text: str | None, number: str | None) -> str | None:
+    """Who is told, in plain form: a balance's own number if nobody is named. Raises `Refused` `number_malformed`."""
     if text is None:
         return number
     mobile = parse_mobile(text)

@@ -24,16 +24,20 @@ class Cap(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Facts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`seller_class`: name of the class in the rate card. `demand_fen`: face value that outlets want open right now of the
     carrier. `outlet_ppm`: the best price an outlet bids for the carrier now, ppm of face. `cap`: the live cap of the asset.
+    `agreed_ppm`: the gross rate that an offer's own price comes to, when a demand met it.
     """
 
     seller_class: str | None = None
     demand_fen: int | None = None
     outlet_ppm: int | None = None
     cap: Cap | None = None
+    agreed_ppm: int | None = None
 
     def document(self) -> dict[str, Any]:
-        """As it stands on a quote."""
+        """As it stands on a quote; only one that was agreed to names an agreed rate."""
         document: dict[str, Any] = msgspec.to_builtins(self)
+        if self.agreed_ppm is None:
+            del document["agreed_ppm"]
         return document
 
 

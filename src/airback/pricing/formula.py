@@ -11,6 +11,8 @@
                    brought between the least and the most rate
                    then at most a live cap
                    then at most what the best outlet gives, less the margin, with what subsidy was approved
+                   then at least the rate that a seller named and a demand agreed to, as far as the most rate, the
+                   cap and the best outlet's price less the margin, without subsidy, allow
     running total of each line = ⌊face × rate so far⌋
     gross        = the running total under the gross rate
     fee          = gross − ⌊face × (gross rate − fee rate)⌋, at least the least fee; then each further charge
@@ -32,6 +34,9 @@ from airback.domain.money import PPM, share_floor
 from airback.domain.refusals import Refused
 from airback.pricing.cards import Factor, RateCard
 from airback.pricing.facts import NEUTRAL, Facts
+
+#: The line of a rate that the seller named. It is nobody's list price, so no rate card has it.
+AGREED: Final = Factor(name="agreed", zh="卖家自定价", en="The seller's own price", source="seller")
 
 #: China has had one time zone and no summer time since 1992; a card's last day ends there.
 CHINA: Final = timezone(timedelta(hours=8))
@@ -217,6 +222,51 @@ def _bounds(card: RateCard, terms: Terms, lines: "_Lines") -> None:
         most_ppm = card.outlet.most_ppm(outlet_ppm)
         if most_ppm < lines.rate_ppm:
             lines.add(card.outlet.factor, most_ppm - lines.rate_ppm)
+    agreed_ppm = terms.facts.agreed_ppm
+    if agreed_ppm is not None:
+        more_ppm = min(agreed_ppm, most_agreed_ppm(card, terms)) - lines.rate_ppm
+        if more_ppm > 0:
+            lines.add(AGREED, more_ppm)
+        else:
+            lines.add(AGREED, 0, "(公布价不低于它,按公布价)", " (the published price is no lower and counts)")
+
+
+def most_agreed_ppm(card: RateCard, terms: Terms) -> int:
+    """The most a seller's own price may come to before fees, ppm of face: no rate above the card's most, above a live cap,
+    or above what the best outlet gives less the margin. What subsidy was approved is for published prices alone."""
+    most_ppm = card.bounds.most_ppm if card.bounds.factor.counts(terms.at) else PPM
+    cap, outlet_ppm, outlet = terms.facts.cap, terms.facts.outlet_ppm, card.outlet
+    if cap is not None and card.cap is not None and card.cap.factor.counts(terms.at):
+        most_ppm = min(most_ppm, cap.most_ppm)
+    if outlet_ppm is not None:
+        margin_ppm = outlet.margin_ppm if outlet is not None and outlet.factor.counts(terms.at) else 0
+        most_ppm = min(most_ppm, outlet_ppm - margin_ppm)
+    return max(0, most_ppm)
+
+
+def agreed_ppm(card: RateCard, terms: Terms, *, net_fen: int) -> int:
+    """The least gross rate by which the seller nets `net_fen` or more, ppm of face; above a million where none does.
+
+    Raises Refused `rail_unavailable`.
+    """
+    rail = card.rails.get(terms.rail)
+    if rail is None or not rail.factor.counts(terms.at):
+        raise Refused("rail_unavailable", field="rail")
+    if rail.rate_ppm >= PPM:
+        return PPM + 1
+    payment_fen = -(-(net_fen + rail.fixed_fen) * PPM // (PPM - rail.rate_ppm))
+    asset = airtime(terms.carrier, terms.product)
+    charges = [
+        charge
+        for charge in card.charges
+        if charge.factor.counts(terms.at) and (charge.assets is None or asset in charge.assets)
+    ]
+    left_fen = payment_fen + sum(charge.fixed_fen for charge in charges)
+    charged_ppm = sum(charge.rate_ppm for charge in charges)
+    needed = [-(-left_fen * PPM // terms.face_fen) + charged_ppm + card.fee.rate_ppm]
+    if card.fee.least_fen:
+        needed.append(-(-(left_fen + card.fee.least_fen) * PPM // terms.face_fen) + charged_ppm)
+    return max(needed)
 
 
 class _Lines:

@@ -48,7 +48,8 @@ _MOST_PRODUCT: Final = 2**62
 class Asks:
     """Columns of one length. `asset`: place in `ASSETS`; `days_left`: whole days until expiry in China, or `NOT_STATED`;
     `tier`, `rail`, `seller_class`: places in the compiled card's `tiers`, `rails` and `classes`, -1 unknown (a place the
-    card does not name, a rail it does not have); `demand_fen`, `outlet_ppm`, `cap_ppm`: facts, -1 unknown."""
+    card does not name, a rail it does not have); `demand_fen`, `outlet_ppm`, `cap_ppm`, `agreed_ppm`: facts, -1
+    unknown. No `agreed_ppm` column at all: nobody named a price."""
 
     asset: Whole
     face_fen: Whole
@@ -60,6 +61,7 @@ class Asks:
     demand_fen: Whole
     outlet_ppm: Whole
     cap_ppm: Whole
+    agreed_ppm: Whole | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +136,7 @@ class CompiledCard:
         self._outlet_ppm = (
             None if outlet is None or not counts(outlet.factor) else outlet.subsidy_ppm - outlet.margin_ppm
         )
+        self._margin_ppm = outlet.margin_ppm if outlet is not None and counts(outlet.factor) else 0
         self._fee = card.fee
         charges = [charge for charge in card.charges if counts(charge.factor)]
         owed = [[c for c in charges if c.assets is None or asset in c.assets] for asset in assets]
@@ -184,6 +187,9 @@ class CompiledCard:
             demand_fen=_column(_known(one.facts.demand_fen) for one in terms),
             outlet_ppm=_column(_known(one.facts.outlet_ppm) for one in terms),
             cap_ppm=_column(-1 if one.facts.cap is None else one.facts.cap.most_ppm for one in terms),
+            agreed_ppm=_column(_known(one.facts.agreed_ppm) for one in terms)
+            if any(one.facts.agreed_ppm is not None for one in terms)
+            else None,
         )
 
     def price(self, asks: Asks) -> Prices:
@@ -272,7 +278,21 @@ class CompiledCard:
             outlet = asks.outlet_ppm[part]
             most = np.maximum(outlet + self._outlet_ppm, 0)
             np.minimum(rate, np.where(outlet < 0, _NO_BOUND, most), out=rate)
+        if asks.agreed_ppm is not None:
+            self._agree(rate, asks, part)
         return rate
+
+    def _agree(self, rate: Whole, asks: Asks, part: slice) -> None:
+        """Raise the rate to the seller's own, as far as that may go."""
+        assert asks.agreed_ppm is not None
+        agreed, outlet = asks.agreed_ppm[part], asks.outlet_ppm[part]
+        most = np.minimum(agreed, PPM if self._bounds is None else self._bounds[1])
+        if self._caps:
+            cap = asks.cap_ppm[part]
+            np.minimum(most, np.where(cap < 0, _NO_BOUND, cap), out=most)
+        np.minimum(most, np.where(outlet < 0, _NO_BOUND, outlet - self._margin_ppm), out=most)
+        np.maximum(most, 0, out=most)
+        np.maximum(rate, np.where(agreed < 0, 0, most), out=rate, where=agreed >= 0)
 
 
 class _Table:

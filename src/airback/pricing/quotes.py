@@ -80,6 +80,7 @@ _BODY_KEYS: Final = frozenset(
     }
 )
 _FACTS_KEYS: Final = frozenset({"seller_class", "demand_fen", "outlet_ppm", "cap"})
+_AGREED: Final = "agreed_ppm"
 _CAP_KEYS: Final = frozenset({"most_ppm", "promotion"})
 #: What all outlets of a carrier may want together: far beyond one order, and still a whole number in JSON anywhere.
 _MOST_DEMAND_FEN: Final = 2**53 - 1
@@ -639,11 +640,11 @@ def _keys(v: int, *, signed: bool) -> frozenset[str]:
 
 
 def _read_facts(facts: object) -> Facts:
-    if (
-        not isinstance(facts, dict)
-        or len(facts) != len(_FACTS_KEYS)
-        or any(k not in facts for k in _FACTS_KEYS)
-    ):
+    if not isinstance(facts, dict):
+        raise Refused("quote_invalid")
+    agreed_ppm = facts.get(_AGREED)
+    _want(agreed_ppm is None or _whole(agreed_ppm, 0, PPM))
+    if len(facts) != len(_FACTS_KEYS) + (agreed_ppm is not None) or any(k not in facts for k in _FACTS_KEYS):
         raise Refused("quote_invalid")
     name, cap = facts["seller_class"], facts["cap"]
     _want(name is None or _matches(_RAIL, name))
@@ -655,7 +656,7 @@ def _read_facts(facts: object) -> Facts:
         _want(_whole(cap["most_ppm"], 0, PPM))
         _want(_text(cap["promotion"], MOST_PROMOTION))
         cap = Cap(cap["most_ppm"], cap["promotion"])
-    return Facts(name, facts["demand_fen"], facts["outlet_ppm"], cap)
+    return Facts(name, facts["demand_fen"], facts["outlet_ppm"], cap, agreed_ppm)
 
 
 def _want(right: bool) -> None:

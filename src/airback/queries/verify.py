@@ -63,6 +63,7 @@ _CHECKS: Final = (
     ("5", "effect_is_final_or_asked_about"),
     ("5", "open_effect_exists"),
     ("5", "reference_was_used_once"),
+    ("6", "offer_became_one_order"),
     ("7", "event_sequence_has_no_gap"),
     ("7", "leaf_is_the_hash_of_its_body"),
 )
@@ -276,6 +277,7 @@ async def _check(
         "earmark_is_settled_once": [scope.since],
         "clients_money_is_safeguarded": [list(CLIENT_MONEY)],
         "delivered_is_within_held": [scope.orders],
+        "offer_became_one_order": [scope.orders],
         "delivered_is_what_far_sides_said": [scope.orders],
         "paid_is_within_credited": [scope.orders],
         "payout_is_the_sum_of_its_shares": [scope.payouts],

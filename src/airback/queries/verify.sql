@@ -252,6 +252,15 @@ FROM orders o LEFT JOIN receipts r ON r.book = o.book AND r.order_id = o.id
 WHERE o.book = $1 AND o.id > $2 AND ($4::bigint[] IS NULL OR o.id = ANY($4)) AND (o.credited_fen > 0 OR o.state IN ('credited', 'closed'))
 ORDER BY o.id LIMIT $3
 
+-- name: offer_became_one_order
+-- 6. An offer that was met is one order of its seller, of its number and face, and nets no less than was asked.
+SELECT f.id::text AS subject,
+       CASE WHEN o.id IS NULL THEN 'met without an order' ELSE 'its order is not what was offered' END AS detail
+FROM offers f LEFT JOIN orders o ON o.book = f.book AND o.id = f.order_id
+WHERE f.book = $1 AND f.state = 'met' AND ($2::bigint[] IS NULL OR f.order_id = ANY($2))
+  AND (o.id IS NULL OR o.seller <> f.seller OR o.number <> f.number OR o.face_fen <> f.face_fen
+       OR (coalesce(o.first_quote, o.quote) ->> 'net_fen')::bigint < f.net_fen)
+
 -- name: event_sequence_has_no_gap
 -- 7. Sequence numbers run from 1, or from the mark's on, without a gap.
 SELECT 'events' AS subject, format('%s events after number %s up to number %s', count(*), $2::bigint, max(seq)) AS detail

@@ -109,6 +109,13 @@ async def claim_quotes(
     return {row["fingerprint"]: (row["order_id"], row["fresh"]) for row in rows}
 
 
+async def own_new_quotes(conn: Any, *, book: int, claims: Sequence[Claim]) -> None:
+    """Claim quotes that were made for their orders a moment ago, for ever. For the engine, inside its transaction."""
+    await conn.execute(
+        SQL.own_new_quotes, book, [c.fingerprint for c in claims], [c.order_id for c in claims]
+    )
+
+
 async def claim_cards(
     conn: asyncpg.Connection, *, book: int, claims: Sequence[Claim], expires_at: datetime, now: datetime
 ) -> dict[bytes, bool]:

@@ -18,6 +18,11 @@ ON CONFLICT (book, kind, fingerprint) DO UPDATE SET expires_at = excluded.expire
 WHERE held.expires_at IS NOT NULL
 RETURNING fingerprint, order_id, xmax = 0 AS fresh
 
+-- name: own_new_quotes
+-- Quotes that nobody has seen yet, claimed by the orders they were made for.
+INSERT INTO claims (book, kind, fingerprint, order_id)
+SELECT $1, 'quote', made.fingerprint, made.order_id FROM unnest($2::bytea[], $3::bigint[]) AS made (fingerprint, order_id)
+
 -- name: claim_cards
 -- Claim cards, in order of fingerprint. A claim of the same order id is our own earlier try; one that expired without
 -- an order is nobody's. Whatever an order owns is not returned.

@@ -7,7 +7,7 @@ from litestar.exceptions import HTTPException
 from litestar.types import ControllerRouterHandler
 
 from airback.domain.refusals import Refused
-from airback.web.seller import balance, card, confirm, landing, market, orders, problems
+from airback.web.seller import balance, card, confirm, landing, market, offers, orders, problems
 from airback.web.seller.confirm import DraftGone
 from airback.web.seller.visit import MOST_FORM_BYTES, FormStale
 from airback.web.static_files import serve_static
@@ -32,6 +32,12 @@ _PAGES: Final = Router(
         balance.estimate,
         card.ask_card,
         card.take_card,
+        offers.make,
+        offers.list_mine,
+        offers.find_mine,
+        offers.show,
+        offers.change,
+        offers.withdraw,
         confirm.show_quote,
         confirm.change,
         confirm.sell,

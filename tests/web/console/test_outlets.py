@@ -133,6 +133,10 @@ async def test_the_book_shows_each_price_and_renews_itself(world: World) -> None
     person = await world.person("ada", *EVERYBODY)
     page = await person.get("/console/market/bids")
     assert "95.5 %" in page.text and "94.8 %" in page.text
+    asks = re.sub(r"<[^>]+>", " ", page.text.partition("卖盘")[2].partition("最近成交")[0])
+    rows = [" ".join(row.split()) for row in asks.split("中国移动")[1:]]
+    # of two sellers at 91.2 % and 91.16 % the tenths are shown, each apart; the lowest first
+    assert [row.split()[0] for row in rows] == ["91.1", "91.2", "93"]
     assert 'hx-get="/console/market/bids"' in page.text
     chart = re.search(r"data-chart=\"([^\"]+)\"", page.text)
     assert chart is not None

@@ -444,6 +444,21 @@ async def furnish_outlet(conn: asyncpg.Connection, *, now: datetime) -> None:
         ["13900139000", "13900139001"],
         now - timedelta(days=2),
     )
+    for n, (net_fen, face_fen) in enumerate(((9_120, 10_000), (4_558, 5_000), (9_300, 10_000)), start=1):
+        await conn.execute(
+            "INSERT INTO offers (book,id,client,seller,seller_ref,carrier,number,face_fen,net_fen,net_ppm,rail,payee,language,"
+            "agreement,proved_at,deadline_at,state,created_at,changed_at) VALUES ($1,$2,'web',7,$3,'cmcc',$3,$4,$5,$6,'alipay',"
+            "$7,'zh','2026-11',$8,$9,'resting',$8,$8)",
+            BOOK,
+            n,
+            f"1391234000{n}",
+            face_fen,
+            net_fen,
+            net_fen * 1_000_000 // face_fen,
+            b"sealed",
+            now - timedelta(hours=1),
+            now + timedelta(minutes=30),
+        )
     await conn.execute(
         "INSERT INTO pauses (book,id,kind,subject,reason_zh,reason_en,since,begun_by) "
         "VALUES ($1,3,'province','65','该地区运营商系统升级','The carrier there is being upgraded',$2,'wang.fang')",

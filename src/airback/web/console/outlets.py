@@ -21,8 +21,8 @@ from airback.market.terms import ChannelKind, FundsOutlet
 from airback.queries import console
 from airback.queries import outlets as queries
 from airback.staff.roles import Permission
+from airback.store import offers, pauses, standing_bids
 from airback.store import outlets as store
-from airback.store import pauses, standing_bids
 from airback.web.console.approvals import APPROVALS
 from airback.web.console.desk import (
     HOME,
@@ -355,7 +355,9 @@ async def bids_page(request: AnyRequest) -> Response[Any]:
     async with here.pool.acquire() as conn:
         levels = await queries.depth(conn, book=here.book, now=here.now())
         fills = await queries.last_fills(conn, book=here.book, limit=_FILLS)
+        asks = await offers.levels(conn, book=here.book, now=here.now())
         names = {one.outlet: one.name for one in await console.outlets(conn, book=here.book)}
+        offered = {carrier: [one for one in asks if one.carrier == carrier] for carrier in CARRIERS}
         book = {carrier: [one for one in levels if one.carrier == carrier] for carrier in CARRIERS}
         return await show(
             request,
@@ -364,6 +366,7 @@ async def bids_page(request: AnyRequest) -> Response[Any]:
             section="bids",
             conn=conn,
             book={carrier: found for carrier, found in book.items() if found},
+            offered={carrier: found for carrier, found in offered.items() if found},
             most=_LEVELS,
             fills=fills,
             names=names,

@@ -277,6 +277,7 @@ ALARM: Final = MappingProxyType(
         "paid_amount": Word("实付金额不符", "Another amount was paid", RED),
         "order_set_aside": Word("订单无法处理,已搁置", "Order set aside", RED),
         "letter_set_aside": Word("来件无法处理,已搁置", "Letter set aside", RED),
+        "offers_set_aside": Word("挂单撮合出错,已搁置一小时", "Offers set aside for an hour", RED),
         "answer_set_aside": Word("对方答复无法处理,已搁置", "Answer set aside", RED),
         "arbitrage": Word("促销价低于回收价,已封顶", "Promotion below our price: capped", ORANGE),
         "decision_stale": Word("批准时情况已变,未执行", "Decision no longer fits", ORANGE),

@@ -12,6 +12,7 @@ from airback.domain.assets import BALANCE, CARRIERS
 from airback.domain.ports.carrier import CodeCheck, CodeRefused, FarSideUnreachable, Line, LineStatus
 from airback.domain.refusal import Refusal
 from airback.domain.refusals import REFUSALS, Refused
+from airback.orders.intake import AGREEMENT
 from airback.orders.proofs import check_proof, make_proof
 from airback.pricing.cards import RateCard
 from airback.web.seller import forms, prices
@@ -26,8 +27,11 @@ from airback.web.templates import BEIJING, plain_yuan
 STEPS: Final = 4
 _PICKS_FEN: Final = (1_000, 2_000, 3_000, 5_000, 10_000, 20_000, 30_000, 50_000, 100_000)
 _MOST_PICKS: Final = 7
+#: For how many hours a seller's own price may rest, and the field that keeps that part of the page open.
+WAITS: Final = (1, 6, 24, 72)
+OWN_PRICE: Final = "own_price"
 #: Where a right code may lead, besides to the amount.
-_THEN: Final = re.compile(r"/orders|/sell/[0-9a-z]{12}", re.ASCII)
+_THEN: Final = re.compile(r"/orders|/offers|/sell/[0-9a-z]{12}", re.ASCII)
 _CODE_CHECKS: Final = {
     CodeCheck.WRONG: "code_wrong",
     CodeCheck.EXPIRED: "code_expired",
@@ -259,6 +263,10 @@ async def amount_page(
         "line": line,
         "rails": rails_offered(visit, card),
         "least_fen": limits.least_fen,
+        "agreement": AGREEMENT,
+        "waits": WAITS,
+        "keep": None,
+        "own_price": OWN_PRICE in form or bool({"net", "deadline", "agreement"} & problems.keys()),
     }
     if line is None or min(line.sellable_fen, limits.most_fen) < limits.least_fen:
         return visit.show("balance_nothing.html", context, status=200 if line else 422)
