@@ -75,7 +75,7 @@ _ALONE: Final = 4
 #: Persons are about for so long after they were last seen.
 _ABOUT_S: Final = 60.0
 #: How long a step of the files may take meanwhile, the least it folds, and how a bite grows that took less.
-_BITE_S: Final = 0.08
+_BITE_S: Final = 0.05
 _LEAST_BITE: Final = 20
 _BITE_GROWS: Final = 1.25
 #: After so many steps of persons' in turn files have one.
