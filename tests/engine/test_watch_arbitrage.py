@@ -271,7 +271,7 @@ async def test_one_number_brought_by_many_at_once_does_not_pass_the_limit(desk: 
 async def test_a_card_that_was_worth_more_than_it_was_sold_as_counts_in_full(desk: Desk) -> None:
     await put(desk)
     assert codes(await place(desk, desk.ask(face_fen=1_000))) == ["accepted"]
-    await desk.pool.execute("UPDATE orders SET state = 'closed', delivered_fen = 20_000")
+    await desk.pool.execute("UPDATE orders SET state = 'closed', delivered_fen = 20000")
     assert codes(await place(desk, desk.ask(face_fen=1_000))) == ["account_daily_limit"]
 
 
