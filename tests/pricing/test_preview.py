@@ -20,9 +20,8 @@ from airback.pricing.preview import (
     PastOrder,
     Replay,
     report,
-    terms_of,
 )
-from airback.pricing.quotes import make_quote, read_quote, requote
+from airback.pricing.quotes import make_quote, read_quote, requote, terms_of
 from tests.pricing.desk import BALANCE, CARD, NOW, OTHER_ID, QUOTE_ID, card
 
 THE_CARD = card()

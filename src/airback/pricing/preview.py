@@ -17,7 +17,7 @@ from airback.domain.money import PPM
 from airback.domain.refusals import Refused
 from airback.pricing.cards import RateCard
 from airback.pricing.formula import CHINA, Price, Terms, price
-from airback.pricing.quotes import Quote, read_quote
+from airback.pricing.quotes import Quote, read_quote, terms_of
 
 #: What a replay takes for granted, each in zh-CN and English.
 ASSUMPTIONS: Final = MappingProxyType(
@@ -237,21 +237,6 @@ class Replay:
             )
         house_fen = -(-found.gross_fen * order.house_face_fen // paid.face_fen)
         return found, order.outlets_pay_fen + house_fen
-
-
-def terms_of(quote: Quote) -> Terms:
-    """What a quote's price depends on: the facts its factors read, as they are kept on it."""
-    return Terms(
-        product=quote.product,
-        carrier=quote.carrier,
-        face_fen=quote.face_fen,
-        expires_on=quote.expires_on,
-        province=quote.province,
-        rail=quote.rail,
-        at=quote.priced_at,
-        band_face_fen=quote.band_face_fen,
-        facts=quote.facts,
-    )
 
 
 def report(found: Replay) -> dict[str, Any]:

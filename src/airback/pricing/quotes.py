@@ -262,7 +262,7 @@ def requote(
     if isinstance(quote, dict):
         quote = _read(quote)
     band_face_fen = quote.band_face_fen if quote.product == BALANCE else face_fen
-    terms = replace(_terms(quote), face_fen=face_fen, band_face_fen=band_face_fen)
+    terms = replace(terms_of(quote), face_fen=face_fen, band_face_fen=band_face_fen)
     if card.version == quote.card_version:
         found = price(card=card, terms=terms, delivered=True)
     else:
@@ -378,7 +378,7 @@ def replay(document: object, card: RateCard) -> list[str]:
     if quote.card_version != card.version:
         differences.append(f"card_version: {quote.card_version} in the quote, {card.version} given")
     try:
-        found = price(card=card, terms=_terms(quote), delivered=quote.replaces is not None)
+        found = price(card=card, terms=terms_of(quote), delivered=quote.replaces is not None)
     except Refused as refused:
         return [*differences, f"price: the rate card refuses it ({refused.code})"]
     for name in ("rate_ppm", "gross_fen", "fee_fen", "rail_cost_fen", "net_fen"):
@@ -481,7 +481,8 @@ def _checked(ask: QuoteAsk, card: RateCard, issued_at: datetime) -> tuple[str | 
     return number, card_number
 
 
-def _terms(quote: Quote) -> Terms:
+def terms_of(quote: Quote) -> Terms:
+    """What a quote's price depends on: the facts its factors read, as they are kept on it."""
     return Terms(
         product=quote.product,
         carrier=quote.carrier,
